@@ -1,0 +1,345 @@
+"""The contract of the Rust module: peer connections, media and forwarding. Checked by stubtest.
+
+Nothing here knows rooms, participants or LiveKit messages. Objects that report something are made with an
+`EventPort`; what they report arrives as `(handle, kind, payload)` from `EventPort.drain()`.
+Every call is quick (it posts to a worker thread or copies once) and may be made from any thread; a call on a
+closed object raises `EngineError` unless its docstring says that it does nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from typing_extensions import Buffer
+
+__version__: Final[str]
+
+class EngineError(Exception):
+    """What failed, the value that was at fault, and what to do."""
+
+# ---- parameters: any object with these attributes (see greenroom.signalling.media_parameters) ----
+
+class PayloadTypeLike(Protocol):
+    payload_type: int
+    codec: str
+    """Lower case: opus, red, pcmu, pcma, vp8, vp9, h264, h265, av1."""
+    clock_rate_hz: int
+    channels: int | None
+    format_parameters: str
+    """The fmtp text, empty when there is none."""
+    rtx_payload_type: int | None
+    feedback: Sequence[str]
+    """rtcp-fb values: "nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"."""
+
+class HeaderExtensionLike(Protocol):
+    id: int
+    uri: str
+
+class SendLayerLike(Protocol):
+    rid: str | None
+    """None for a track of one layer."""
+    ssrc: int
+    rtx_ssrc: int | None
+    scale_down_by: float
+    max_bitrate_bps: int
+    max_framerate: float
+
+class ReceiveLayerLike(Protocol):
+    ssrc: int
+    rtx_ssrc: int | None
+    rid: str | None
+
+# ---- event kinds, with their payloads ----
+# of Peer and SfuTransport
+ICE_STATE: Final[int]
+"""str: new, checking, connected, disconnected, failed, closed."""
+CONNECTED: Final[int]
+"""None: ICE and DTLS are up (again, after an ICE restart)."""
+FAILED: Final[int]
+"""str: why this connection can't go on; it is closed. Sent once."""
+CHANNEL_OPEN: Final[int]
+"""(channel: int, label: str): a channel, ours or the remote's, can be written to."""
+CHANNEL_MESSAGE: Final[int]
+"""(channel: int, data: bytes)"""
+CHANNEL_CLOSED: Final[int]
+"""channel: int"""
+CHANNEL_WRITABLE: Final[int]
+"""channel: int. After `send` returned False: there is room again."""
+# of AudioSource
+CAPTURED: Final[int]
+"""ticket: int. The capture that `push` gave this ticket for is complete."""
+DRAINED: Final[int]
+"""None: the source has played out what it held (sent each time it goes from filled to empty)."""
+# of AudioStream and VideoStream
+STREAM_READY: Final[int]
+"""None: `pop` went from having nothing to having something."""
+STREAM_ENDED: Final[int]
+"""None: nothing comes after what is queued. Sent once."""
+# of Receiver
+RECEIVER_STARTED: Final[int]
+"""None: the first media packet arrived."""
+# of UpTrack
+UP_TRACK_STARTED: Final[int]
+"""None: the first packet of any layer arrived."""
+UP_TRACK_LAYERS: Final[int]
+"""tuple[bool, ...]: which spatial layers flow now, lowest first."""
+# of DownTrack
+DOWN_TRACK_STARTED: Final[int]
+"""None: the first packet was forwarded."""
+
+# ---- the engine ----
+
+def configure(*, worker_threads: int) -> None:
+    """Set the number of worker threads (1..=64; default: one per core). EngineError once the engine runs."""
+
+def shutdown() -> None:
+    """Stop every worker thread; objects still alive are closed. The next use starts the engine anew. Harmless twice."""
+
+def certificate_fingerprint() -> str:
+    """`sha-256 AB:CD:…` of the certificate that all connections of this process share."""
+
+class EventPort:
+    """The way from worker threads to one asyncio loop: a bounded queue behind one file descriptor.
+
+    Add `fileno()` to the loop as a reader and call `drain` when it is readable. There is one wake-up per batch.
+    An object whose events overflow its share (default 65,536 events) is failed with FAILED, never silently cut.
+    """
+    def __init__(self) -> None: ...
+    def fileno(self) -> int: ...
+    def drain(self, limit: int = 1024) -> list[tuple[int, int, Any]]:
+        """Up to `limit` events, oldest first; the descriptor stays readable when more are left."""
+    def close(self) -> None:
+        """Free the descriptor (remove it from the loop first). Later events are dropped. Harmless twice."""
+
+# ---- the client's peer connection ----
+
+class Peer:
+    """One peer connection of a client, publisher or subscriber (RFC 8829 without the SDP: that is the caller's)."""
+    def __init__(
+        self,
+        port: EventPort,
+        *,
+        controlling: bool,
+        payload_types: Sequence[PayloadTypeLike],
+        header_extensions_audio: Sequence[HeaderExtensionLike],
+        header_extensions_video: Sequence[HeaderExtensionLike],
+    ) -> None: ...
+    @property
+    def handle(self) -> int: ...
+    @property
+    def ice_ufrag(self) -> str: ...
+    @property
+    def ice_pwd(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def gather(self, *, include_loopback: bool) -> list[str]:
+        """Bind a UDP socket per local address; the host candidates as `candidate:…` lines. EngineError when none could be bound."""
+    def set_remote(
+        self, *, ice_ufrag: str, ice_pwd: str, fingerprint: str, dtls_active: bool, ice_lite: bool = False, max_message_size: int = 65535
+    ) -> None:
+        """Give the remote's transport description; the first call starts ICE, DTLS (as client when `dtls_active`) and SCTP.
+        A later one with other credentials is the remote's half of an ICE restart. `max_message_size` 0 means no limit."""
+    def add_remote_candidate(self, candidate: str) -> None:
+        """`candidate:…` with or without the `a=`. Kinds that can't be used (TCP passive excepted, mDNS) are ignored; EngineError if malformed."""
+    def restart_ice(self) -> tuple[str, str]:
+        """New local (ufrag, pwd) for the next offer or answer."""
+    def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
+        """Before `set_remote` or after. The channel's number; CHANNEL_OPEN follows."""
+    def send(self, channel: int, data: bytes) -> bool:
+        """Queue one binary message. False when the channel's 4 MiB (lossy: 256 KiB) are full: nothing was queued, CHANNEL_WRITABLE follows.
+        EngineError when larger than the remote's max_message_size, or the channel is closed or unknown."""
+    def buffered_amount(self, channel: int) -> int:
+        """Bytes queued or not yet acknowledged."""
+    def add_audio_sender(
+        self, mid: str, source: AudioSource, *, ssrc: int, payload_type: int, bitrate_bps: int, stereo: bool = False, dtx: bool = True, fec: bool = True
+    ) -> None:
+        """Encode and send this source (Opus, 20 ms packets) from the moment the connection is up."""
+    def add_video_sender(
+        self, mid: str, source: VideoSource, *, codec: str, payload_type: int, layers: Sequence[SendLayerLike], is_screencast: bool = False
+    ) -> None:
+        """Encode and send this source, vp8 or h264. Layers lowest first; more than one is simulcast by rid."""
+    def set_sender_muted(self, mid: str, muted: bool) -> None:
+        """A muted sender sends nothing; its source goes on being drained in real time. Unmuting video starts with a key frame."""
+    def set_layer_active(self, mid: str, rid: str, active: bool) -> None: ...
+    def remove_sender(self, mid: str) -> None:
+        """Does nothing for an unknown mid."""
+    def add_receiver(self, mid: str, *, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> Receiver:
+        """Expect a stream; kind is "audio" or "video". A mid that has a receiver already gets the new one in its place (streams of the old one end)."""
+    def remove_receiver(self, mid: str) -> None:
+        """Ends its streams. Does nothing for an unknown mid."""
+    def stats(self) -> dict[str, Any]:
+        """transport: {ice_state, dtls_state, bytes_sent, bytes_received, packets_sent, packets_received, round_trip_time_s,
+        available_outgoing_bitrate_bps, local_candidate, remote_candidate, candidate_pairs_tried: [str]};
+        senders: [{mid, rid, ssrc, codec, packets_sent, bytes_sent, frames_encoded, frames_dropped, key_frames_encoded, frame_width, frame_height,
+        target_bitrate_bps, nack_count, pli_count, fir_count, round_trip_time_s, fraction_lost}];
+        receivers: [{mid, ssrc, kind, codec, packets_received, bytes_received, packets_lost, jitter_s, nack_count, pli_count, frames_decoded,
+        key_frames_decoded, frames_dropped, frame_width, frame_height, concealed_samples, total_samples, jitter_buffer_delay_s, audio_level}]."""
+    def close(self) -> None:
+        """Say goodbye (DTLS close_notify), free sockets and senders, end the receivers' streams. No event follows. Harmless twice."""
+
+class Receiver:
+    """What arrives on one m-line. Decoding runs only while a stream is attached."""
+    @property
+    def handle(self) -> int: ...
+    @property
+    def mid(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+# ---- audio ----
+
+class AudioSource:
+    """PCM into the engine; drained in real time every 10 ms, from creation to `close`, whoever listens."""
+    def __init__(self, port: EventPort, sample_rate_hz: int, num_channels: int, queue_size_ms: int) -> None:
+        """8,000..=192,000 Hz, 1 or 2 channels; queue_size_ms a multiple of 10 (0: only whole 10 ms frames, forwarded at once). ValueError otherwise."""
+    @property
+    def handle(self) -> int: ...
+    def push(self, data: Buffer) -> int:
+        """Interleaved native-endian int16. 0: complete now. Otherwise a ticket: CAPTURED comes with it when the queue is back under `queue_size_ms`.
+        EngineError when an earlier ticket is open, when the bytes are no whole samples, or (queue_size_ms 0) not 10 ms. Closed: 0."""
+    def queued_samples(self) -> int:
+        """Per channel."""
+    def clear(self) -> None:
+        """Drop what is queued; open tickets complete."""
+    def close(self) -> None: ...
+
+class AudioStream:
+    """Decoded PCM of a receiver, or a local source's, in the format asked for."""
+    def __init__(
+        self, port: EventPort, origin: Receiver | AudioSource, *, sample_rate_hz: int, num_channels: int, frame_size_ms: int = 10, capacity_frames: int
+    ) -> None:
+        """capacity_frames ≥ 1: a full ring drops its oldest frame and counts it."""
+    @property
+    def handle(self) -> int: ...
+    def pop(self) -> tuple[bytearray, int] | None:
+        """(interleaved int16, samples per channel), or None when nothing is queued."""
+    @property
+    def dropped_frames(self) -> int: ...
+    def close(self) -> None: ...
+
+class AudioResampler:
+    """Streaming rate and channel conversion."""
+    def __init__(self, input_rate_hz: int, output_rate_hz: int, num_channels: int, quality: str = "medium") -> None: ...
+    def push(self, data: Buffer) -> bytearray: ...
+    def flush(self) -> bytearray: ...
+
+# ---- video; buffer types are numbered as livekit.rtc.VideoBufferType:
+# RGBA 0, ABGR 1, ARGB 2, BGRA 3, RGB24 4, I420 5, I420A 6, I422 7, I444 8, I010 9, NV12 10 ----
+
+class VideoSource:
+    def __init__(self, width: int, height: int, *, is_screencast: bool = False) -> None: ...
+    @property
+    def handle(self) -> int: ...
+    def push(self, data: Buffer, width: int, height: int, buffer_type: int, timestamp_us: int, rotation_degrees: int) -> None:
+        """Copy and convert once (I420, rotation applied), without the GIL; never blocks: an encoder that is behind takes the latest frame.
+        EngineError when the buffer is too small for its type and size. Closed: does nothing."""
+    def close(self) -> None: ...
+
+class VideoStream:
+    def __init__(self, port: EventPort, origin: Receiver | VideoSource, *, buffer_type: int | None = None, capacity_frames: int) -> None:
+        """buffer_type None: as decoded (I420). A full ring drops its oldest frame and counts it."""
+    @property
+    def handle(self) -> int: ...
+    def pop(self) -> tuple[bytearray, int, int, int, int, int] | None:
+        """(data, width, height, buffer_type, timestamp_us, rotation_degrees), or None."""
+    @property
+    def dropped_frames(self) -> int: ...
+    def close(self) -> None: ...
+
+def convert_video(data: Buffer, width: int, height: int, from_type: int, to_type: int, *, flip_y: bool = False) -> bytearray:
+    """Between any two buffer types (SIMD, no GIL; BT.601 limited range). EngineError when the buffer is too small or a size is 0."""
+
+def video_buffer_size(width: int, height: int, buffer_type: int) -> int: ...
+
+# ---- the server's forwarding unit ----
+
+class Sfu:
+    """Sockets and forwarding of one server."""
+    def __init__(
+        self, port: EventPort, *, bind_addresses: Sequence[str], udp_port: int = 0, tcp_port: int | None = 0, advertised_addresses: Sequence[str] = ()
+    ) -> None:
+        """One UDP socket per address, all on one port (0: any free one); ICE-TCP likewise (None: off).
+        `advertised_addresses`: put into the candidates instead of the bound ones. EngineError names address and port that can't be bound."""
+    @property
+    def udp_port(self) -> int: ...
+    @property
+    def tcp_port(self) -> int | None: ...
+    @property
+    def candidates(self) -> list[str]:
+        """`candidate:…` lines, the same for each transport, without the ufrag."""
+    def create_transport(self, *, controlling: bool = False, payload_types: Sequence[PayloadTypeLike] = ()) -> SfuTransport: ...
+    def stats(self) -> dict[str, int]:
+        """Counters: packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, nacks_received,
+        nacks_sent, plis_received, plis_sent, transports, up_tracks, down_tracks, send_errors."""
+    def close(self) -> None: ...
+
+class SfuTransport:
+    """One peer connection of a participant, as the server sees it."""
+    @property
+    def handle(self) -> int: ...
+    @property
+    def ice_ufrag(self) -> str: ...
+    @property
+    def ice_pwd(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def set_remote(
+        self, *, ice_ufrag: str, ice_pwd: str, fingerprint: str, dtls_active: bool, ice_lite: bool = False, max_message_size: int = 65535
+    ) -> None: ...
+    def add_remote_candidate(self, candidate: str) -> None: ...
+    def restart_ice(self) -> tuple[str, str]: ...
+    def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int: ...
+    def send(self, channel: int, data: bytes) -> bool: ...
+    def buffered_amount(self, channel: int) -> int: ...
+    def add_up_track(
+        self,
+        mid: str,
+        *,
+        kind: str,
+        payload_types: Sequence[PayloadTypeLike],
+        header_extensions: Sequence[HeaderExtensionLike],
+        layers: Sequence[ReceiveLayerLike],
+        rids: Sequence[str] = (),
+    ) -> UpTrack:
+        """Receive what the participant publishes on this m-line. `layers` are those whose SSRC the offer names (ssrc lines, FID groups);
+        `rids`, lowest layer first, are bound to SSRCs by the mid and rid header extensions. With neither, the SSRC is bound by mid extension
+        or, failing that, by payload type when only one m-line can be meant. Calling it again for a mid updates parameters and keeps the track."""
+    def add_down_track(
+        self,
+        mid: str,
+        up_track: UpTrack,
+        *,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        payload_types: Sequence[PayloadTypeLike],
+        header_extensions: Sequence[HeaderExtensionLike],
+    ) -> DownTrack:
+        """Forward `up_track` (of any transport of the same Sfu) to this one, with the payload types the subscriber answered."""
+    def stats(self) -> dict[str, Any]:
+        """{ice_state, round_trip_time_s, bytes_sent, bytes_received, packets_sent, packets_received, selected_pair}."""
+    def close(self) -> None: ...
+
+class UpTrack:
+    @property
+    def handle(self) -> int: ...
+    @property
+    def audio_level(self) -> tuple[float, bool]:
+        """(linear level 0..1, is speaking) from RFC 6464 levels, smoothed as livekit-server does."""
+    def set_muted(self, muted: bool) -> None:
+        """The publisher muted: down tracks close what they are sending (silence for audio)."""
+    def request_key_frame(self) -> None:
+        """PLI to the publisher, throttled per layer. Nothing for audio."""
+    def stats(self) -> dict[str, Any]:
+        """{codec, layers: [{rid, ssrc, packets, bytes, packets_lost, jitter_s, width, height}]}"""
+    def close(self) -> None:
+        """Also closes its down tracks."""
+
+class DownTrack:
+    @property
+    def handle(self) -> int: ...
+    def set_enabled(self, enabled: bool) -> None: ...
+    def set_max_layer(self, spatial: int, temporal: int) -> None:
+        """0..=2 and 0..=3; the best present layer not above is forwarded."""
+    def stats(self) -> dict[str, Any]:
+        """{packets_sent, bytes_sent, retransmitted, plis, spatial_layer, fraction_lost}"""
+    def close(self) -> None:
+        """Stops at once; the mid can be used again."""

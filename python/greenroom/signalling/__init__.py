@@ -1,0 +1,1 @@
+"""What both ends of a signal connection share: messages, session descriptions and media parameters. Sans-IO."""

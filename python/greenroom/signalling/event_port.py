@@ -1,0 +1,70 @@
+"""The engine's event port on an asyncio loop: one reader, one table from handle to callback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from greenroom import _engine
+
+_logger = logging.getLogger("greenroom")
+
+EventCallback = Callable[[int, Any], None]
+"""Called with (kind, payload) on the loop's thread; must not block."""
+
+_BATCH = 1024
+
+
+class LoopEventPort:
+    """All engine objects of one loop report here; an event costs one look-up, however many objects there are.
+
+    Get it by `LoopEventPort.of(loop)`. `register` the object's handle right after making the object and
+    `unregister` it when the object is closed. The port frees its descriptor when its last handle is gone, so ask
+    `of` anew for each object instead of keeping the port.
+    """
+
+    _ports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopEventPort] = weakref.WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._callbacks: dict[int, EventCallback] = {}
+        self.port = _engine.EventPort()
+        """Pass this to the engine's constructors."""
+        loop.add_reader(self.port.fileno(), self._on_readable)
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> LoopEventPort:
+        """The port of `loop`, made when first asked for. Call it on the loop's own thread."""
+        port = cls._ports.get(loop)
+        if port is None:
+            port = cls._ports[loop] = cls(loop)
+        return port
+
+    def register(self, handle: int, callback: EventCallback) -> None:
+        self._callbacks[handle] = callback
+
+    def unregister(self, handle: int) -> None:
+        """Later events of this handle are dropped. Harmless twice."""
+        if self._callbacks.pop(handle, None) is not None and not self._callbacks:
+            self._close()
+
+    def _close(self) -> None:
+        loop = self._loop()
+        if loop is not None:
+            self._ports.pop(loop, None)
+            if not loop.is_closed():
+                loop.remove_reader(self.port.fileno())
+        self.port.close()
+
+    def _on_readable(self) -> None:
+        for handle, kind, payload in self.port.drain(_BATCH):
+            callback = self._callbacks.get(handle)
+            if callback is None:
+                continue
+            try:
+                callback(kind, payload)
+            except Exception:
+                _logger.exception("an engine event handler failed (handle %d, kind %d)", handle, kind)
