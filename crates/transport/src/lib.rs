@@ -1,0 +1,30 @@
+//! The server's side of a peer connection as a state machine without I/O: ICE, DTLS, SRTP and SCTP.
+//!
+//! Feed packets with [`Transport::handle_datagram`] and time with [`Transport::handle_timeout`]; after
+//! each such call, and after any other mutation, drain [`Transport::poll_event`] and
+//! [`Transport::poll_transmit`], then sleep until [`Transport::poll_timeout`].
+#![forbid(unsafe_code)]
+
+mod certificate;
+mod connection;
+mod error;
+mod statistics;
+mod types;
+
+pub use certificate::Certificate;
+pub use connection::Transport;
+pub use error::{Result, TransportError};
+pub use statistics::TransportStatistics;
+pub use types::{
+    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters,
+    Transmit, TransportConfig, TransportEvent,
+};
+
+/// The largest data channel message accepted from the peer unless configured otherwise, in bytes.
+pub const DEFAULT_MAX_MESSAGE_SIZE_BYTES: u32 = 65_536;
+
+/// How many bytes may wait on a reliable channel before [`Transport::send_message`] returns false.
+pub const MAX_BUFFERED_RELIABLE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many bytes may wait on a lossy channel before [`Transport::send_message`] returns false.
+pub const MAX_BUFFERED_LOSSY_BYTES: usize = 256 * 1024;
