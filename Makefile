@@ -1,0 +1,38 @@
+# One command per chore; each does its own set-up.
+.DEFAULT_GOAL := help
+PYTHON_PATHS := python tests examples benches
+.PHONY: help set-up demo test lint test-rust test-python fuzz bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+set-up: ## System libraries, .venv and the release build
+	@scripts/set-up
+
+demo: set-up ## A room with sound, picture and data, end to end, on this machine
+	@.venv/bin/greenroom demo $(if $(AUDIO),--audio $(AUDIO)) $(if $(VIDEO),--video $(VIDEO))
+
+test: set-up lint test-rust fuzz test-python ## Every check and test, interop included
+
+lint: set-up ## Formatting, lints, types and the layering
+	cargo fmt --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m mypy.stubtest greenroom._engine --mypy-config-file pyproject.toml
+
+test-rust: set-up
+	cargo test --release --workspace
+
+test-python: set-up
+	.venv/bin/python -m pytest
+
+fuzz: set-up ## Each fuzz target for a few seconds (SECONDS_EACH=n)
+	@scripts/fuzz $(or $(SECONDS_EACH),5)
+
+bench: set-up ## Ratios against the official SDK and livekit-server, and the Rust benches
+	.venv/bin/python -m benches
+
+clean:
+	rm -rf target .venv .cache demo-output

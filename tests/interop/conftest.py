@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .servers import RoomServer, embedded_server, livekit_server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.interop)
+
+
+@pytest.fixture(scope="session")
+def livekit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoomServer]:
+    """The real livekit-server."""
+    with livekit_server(tmp_path_factory.mktemp("livekit-server") / "output.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[RoomServer]:
+    """The embedded server, seen from outside its process boundary: only through its sockets."""
+    with embedded_server() as server:
+        yield server

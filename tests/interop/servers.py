@@ -1,0 +1,117 @@
+"""The two servers every interop case runs on: the real livekit-server and the embedded one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from livekit import api
+
+from .peers import livekit_server_binary
+
+API_KEY = "devkey"
+API_SECRET = "secret-of-at-least-thirty-two-characters"
+
+
+@dataclass(frozen=True)
+class RoomServer:
+    """A running server to join."""
+
+    name: str
+    url: str
+
+    def token(self, identity: str, room: str, **grants: object) -> str:
+        """A token that joins `room`; `grants` are VideoGrants fields."""
+        video = api.VideoGrants(room_join=True, room=room, **grants)  # type: ignore[arg-type]
+        token = api.AccessToken(API_KEY, API_SECRET).with_identity(identity).with_name(identity)
+        return token.with_grants(video).to_jwt()
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+_LIVEKIT_CONFIG = """
+port: {port}
+bind_addresses: [127.0.0.1]
+rtc:
+  tcp_port: {tcp_port}
+  udp_port: {udp_port}
+  node_ip: 127.0.0.1
+  enable_loopback_candidate: true
+  interfaces:
+    includes: [lo]
+keys:
+  {key}: {secret}
+logging:
+  level: info
+"""
+
+
+@contextlib.contextmanager
+def livekit_server(log: Path) -> Iterator[RoomServer]:
+    """Run livekit-server on loopback until the block ends; its output goes to `log`."""
+    binary = livekit_server_binary()
+    port = free_port()
+    config = _LIVEKIT_CONFIG.format(
+        port=port, tcp_port=free_port(), udp_port=free_port(socket.SOCK_DGRAM), key=API_KEY, secret=API_SECRET
+    )
+    with log.open("wb") as output:
+        process = subprocess.Popen([binary, "--config-body", config], stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_healthy(f"http://127.0.0.1:{port}/", process, log)
+            yield RoomServer("livekit-server", f"ws://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            with urllib.request.urlopen(url, timeout=1) as response:
+                if response.status == 200:
+                    return
+        time.sleep(0.05)
+    raise RuntimeError(f"{url} never answered; its output:\n{log.read_text()[-3000:]}")
+
+
+@contextlib.contextmanager
+def embedded_server() -> Iterator[RoomServer]:
+    """Run the embedded server on a loop of its own thread until the block ends."""
+    import greenroom
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="embedded-server", daemon=True)
+    thread.start()
+
+    def run(coroutine):  # type: ignore[no-untyped-def]
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(30)
+
+    server = greenroom.Server(port=0, udp_port=0, tcp_port=0, keys={API_KEY: API_SECRET})
+    run(server.__aenter__())
+    try:
+        yield RoomServer("embedded", server.url)
+    finally:
+        run(server.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()

@@ -1,0 +1,95 @@
+"""Sound, picture and data between every pair of SDKs through both servers, judged by what arrives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .peers import sdk_python
+from .room_program import QUARTERS_RGB, RELIABLE_MESSAGES, TONE_AMPLITUDE, TONE_HZ
+from .servers import RoomServer
+
+_PROGRAM = Path(__file__).parent / "room_program.py"
+_PAIRS = [
+    ("livekit", "greenroom", "greenroom"),
+    ("livekit", "greenroom", "official"),
+    ("livekit", "official", "greenroom"),
+    ("embedded", "greenroom", "greenroom"),
+    ("embedded", "greenroom", "official"),
+    ("embedded", "official", "greenroom"),
+    ("embedded", "official", "official"),
+]
+_CELLS = [(*pair, codec) for pair in _PAIRS for codec in ("VP8", "H264")]
+
+
+def _start(sdk: str, role: str, server: RoomServer, room: str, codec: str) -> subprocess.Popen[str]:
+    token = server.token(f"{role}-{sdk}", room)
+    return subprocess.Popen(
+        [sdk_python(sdk), _PROGRAM, role, server.url, token, codec],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _run_session(server: RoomServer, publisher_sdk: str, subscriber_sdk: str, codec: str) -> dict[str, Any]:
+    room = f"interop-{uuid.uuid4().hex[:8]}"
+    publisher = _start(publisher_sdk, "publish", server, room, codec)
+    subscriber = _start(subscriber_sdk, "subscribe", server, room, codec)
+    try:
+        out, err = subscriber.communicate(timeout=45)
+    except subprocess.TimeoutExpired:
+        subscriber.kill()
+        out, err = subscriber.communicate()
+    _, publisher_err = publisher.communicate(input="", timeout=15)
+    lines = out.splitlines()
+    if subscriber.returncode != 0 or len(lines) != 2:
+        pytest.fail(f"subscriber ended with {subscriber.returncode}:\n{err[-4000:]}\npublisher:\n{publisher_err[-4000:]}")
+    result: dict[str, Any] = json.loads(lines[1])
+    result["publisher_exit"] = publisher.returncode
+    result["publisher_identity"] = f"publish-{publisher_sdk}"
+    return result
+
+
+@pytest.fixture(scope="module", params=_CELLS, ids=lambda cell: "-".join(cell))
+def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the subscriber of one cell received."""
+    server_name, publisher_sdk, subscriber_sdk, codec = request.param
+    server: RoomServer = request.getfixturevalue(server_name)
+    return _run_session(server, publisher_sdk, subscriber_sdk, codec)
+
+
+@pytest.mark.timeout(900)
+def test_the_tone_arrives_at_its_pitch_and_level(measured: dict[str, Any]) -> None:
+    audio = measured["audio"]
+    assert audio["frequency_hz"] == pytest.approx(TONE_HZ, abs=5)
+    assert audio["rms"] == pytest.approx(TONE_AMPLITUDE / 2**0.5, rel=0.25)
+    assert audio["purity"] > 0.9, "the energy is in the tone, not in gaps or noise"
+
+
+@pytest.mark.timeout(900)
+def test_the_picture_arrives_in_its_colours(measured: dict[str, Any]) -> None:
+    video = measured["video"]
+    assert video["width"] / video["height"] == pytest.approx(640 / 360, rel=0.02)
+    for seen, sent in zip(video["quarters_rgb"], QUARTERS_RGB, strict=True):
+        assert seen == pytest.approx(sent, abs=16)
+
+
+@pytest.mark.timeout(900)
+def test_data_arrives_whole_and_in_order(measured: dict[str, Any]) -> None:
+    data = measured["data"]
+    assert data["received"] == RELIABLE_MESSAGES
+    assert data["numbered_in_order"]
+    assert (data["lossy_kind"], data["reliable_kind"]) == (0, 1)
+    assert data["senders"] == [measured["publisher_identity"]]
+
+
+@pytest.mark.timeout(900)
+def test_the_publisher_leaves_cleanly(measured: dict[str, Any]) -> None:
+    assert measured["publisher_exit"] == 0
