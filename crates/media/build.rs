@@ -1,0 +1,25 @@
+//! Builds the small C part that talks to the system's libvpx.
+
+fn main() {
+    println!("cargo:rerun-if-changed=native");
+    let vpx = pkg_config::Config::new()
+        .atleast_version("1.8")
+        .cargo_metadata(false)
+        .probe("vpx")
+        .unwrap_or_else(|error| {
+            panic!("libvpx 1.8 or newer with headers is needed (Debian: apt-get install libvpx-dev): {error}")
+        });
+    cc::Build::new()
+        .file("native/vp8.c")
+        .includes(&vpx.include_paths)
+        .flag_if_supported("-std=c11")
+        .warnings(true)
+        .compile("greenroom_vp8");
+    // After the object that needs it, for linkers that resolve from left to right.
+    for path in &vpx.link_paths {
+        println!("cargo:rustc-link-search=native={}", path.display());
+    }
+    for library in &vpx.libs {
+        println!("cargo:rustc-link-lib={library}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Codecs, sample and pixel work: no sockets, threads or clock.
+
+#![deny(unsafe_code)]
+
+pub mod video;

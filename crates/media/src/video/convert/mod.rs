@@ -1,0 +1,157 @@
+//! Conversion between all pixel layouts.
+//!
+//! Colours are BT.601 limited range. Chroma is averaged when it is halved and repeated when it is doubled.
+//! A layout without alpha becomes opaque (255); I010 drops or gains two zero bits.
+
+mod color;
+mod packed;
+mod planar;
+
+use super::{BufferType, I420Frame, Result};
+use planar::{Planar, PlanarMut, Subsampling};
+
+/// Convert a picture without row padding between any two layouts. `data` may be longer than needed; the result is exactly
+/// [`buffer_size`](super::buffer_size) long. `flip_y` turns the result upside down.
+pub fn convert(
+    data: &[u8],
+    width: u32,
+    height: u32,
+    from: BufferType,
+    to: BufferType,
+    flip_y: bool,
+) -> Result<Vec<u8>> {
+    let data = from.check(data, width, height)?;
+    let size = Size {
+        width: width as usize,
+        height: height as usize,
+    };
+    let mut out = if from == to {
+        data.to_vec()
+    } else {
+        match (from.is_packed(), to.is_packed()) {
+            (true, true) => packed::convert(data, from, to),
+            (true, false) => packed_to_planar(data, size, from, to)?,
+            (false, true) => planar_to_packed(data, size, from, to)?,
+            (false, false) => planar_to_planar(data, size, from, to),
+        }
+    };
+    if flip_y {
+        planar::flip(&mut out, size, to);
+    }
+    Ok(out)
+}
+
+/// Make an [`I420Frame`] of a picture in any layout.
+pub fn to_i420(data: &[u8], width: u32, height: u32, from: BufferType) -> Result<I420Frame> {
+    I420Frame::from_vec(
+        convert(data, width, height, from, BufferType::I420, false)?,
+        width,
+        height,
+    )
+}
+
+/// The pixels of a frame in any layout.
+pub fn from_i420(frame: &I420Frame, to: BufferType, flip_y: bool) -> Result<Vec<u8>> {
+    convert(
+        frame.as_bytes(),
+        frame.width(),
+        frame.height(),
+        BufferType::I420,
+        to,
+        flip_y,
+    )
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Size {
+    fn pixels(self) -> usize {
+        self.width * self.height
+    }
+}
+
+fn subsampling_of(layout: BufferType) -> Subsampling {
+    match layout {
+        BufferType::I422 => Subsampling::Across,
+        BufferType::I444 => Subsampling::None,
+        _ => Subsampling::Both,
+    }
+}
+
+fn packed_to_planar(data: &[u8], size: Size, from: BufferType, to: BufferType) -> Result<Vec<u8>> {
+    let rgb = packed::as_color_input(data, from);
+    let mut out = vec![0; to.size_of(size.width, size.height)];
+    match to {
+        BufferType::Nv12 => color::to_nv12(&rgb, size, &mut out)?,
+        BufferType::I010 => {
+            let mut narrow = vec![0; BufferType::I420.size_of(size.width, size.height)];
+            color::to_planar(
+                &rgb,
+                size,
+                &mut PlanarMut::split(&mut narrow, size, Subsampling::Both),
+            )?;
+            planar::widen(&narrow, &mut out);
+        }
+        _ => {
+            let mut planes = PlanarMut::split(&mut out, size, subsampling_of(to));
+            color::to_planar(&rgb, size, &mut planes)?;
+            if to == BufferType::I420A {
+                packed::copy_alpha(data, from, planes.rest);
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn planar_to_packed(data: &[u8], size: Size, from: BufferType, to: BufferType) -> Result<Vec<u8>> {
+    let mut out = vec![0; to.size_of(size.width, size.height)];
+    let order = packed::color_output_order(to);
+    match from {
+        BufferType::Nv12 => color::from_nv12(data, size, order, &mut out)?,
+        BufferType::I010 => {
+            let narrow = planar::narrow(data);
+            color::from_planar(
+                &Planar::split(&narrow, size, Subsampling::Both),
+                size,
+                order,
+                &mut out,
+            )?;
+        }
+        _ => {
+            let planes = Planar::split(data, size, subsampling_of(from));
+            color::from_planar(&planes, size, order, &mut out)?;
+        }
+    }
+    packed::finish_color_output(&mut out, to);
+    if from == BufferType::I420A {
+        packed::set_alpha(&mut out, to, &data[data.len() - size.pixels()..]);
+    }
+    Ok(out)
+}
+
+fn planar_to_planar(data: &[u8], size: Size, from: BufferType, to: BufferType) -> Vec<u8> {
+    let source = planar::to_eight_bit_planes(data, size, from);
+    let planes = Planar::split(&source, size, subsampling_of(from));
+    let mut out = vec![0; to.size_of(size.width, size.height)];
+    match to {
+        BufferType::Nv12 | BufferType::I010 => {
+            let mut middle = vec![0; BufferType::I420.size_of(size.width, size.height)];
+            planes.resample_into(&mut PlanarMut::split(&mut middle, size, Subsampling::Both));
+            if to == BufferType::I010 {
+                planar::widen(&middle, &mut out);
+            } else {
+                planar::interleave(&middle, size, &mut out);
+            }
+        }
+        _ => {
+            let mut target = PlanarMut::split(&mut out, size, subsampling_of(to));
+            planes.resample_into(&mut target);
+            target.rest.fill(255);
+        }
+    }
+    out
+}
