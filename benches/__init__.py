@@ -1,0 +1,1 @@
+"""Measurements against the official SDK and livekit-server, as ratios from one run."""
