@@ -1,0 +1,486 @@
+//! One endpoint on its worker, with its sockets.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::endpoint::{Protocol, Received, Transmit};
+use crate::handle::{EndpointState, Work};
+use crate::statistics::COUNTERS;
+use crate::syscalls::{BATCH, Epoll, Readiness, send_batch};
+use crate::tcp::Connection;
+use crate::worker::{AnyEndpoint, NewEndpoint, WorkerIo, drop_caught, panic_text};
+
+/// Datagrams that one endpoint gets per turn, so that a busy one does not starve its neighbours.
+const DATAGRAMS_PER_TURN: usize = 256;
+const ACCEPTS_PER_TURN: usize = 16;
+const MAX_CONNECTIONS: usize = 1024;
+/// How long a listener rests after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Connections are looked at for silence no more often than this.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// Deadlines in the past that an endpoint may give in a row without doing anything.
+const MAX_IDLE_TIMEOUTS: u32 = 1000;
+const IDLE_TIMEOUT_DELAY: Duration = Duration::from_millis(1);
+
+const INDEX_BITS: u32 = 30;
+
+/// Which socket of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Udp(u32),
+    Listener(u32),
+    Connection(u32),
+}
+
+impl Source {
+    pub(crate) fn from_token(token: u32) -> Source {
+        let index = token & ((1 << INDEX_BITS) - 1);
+        match token >> INDEX_BITS {
+            0 => Source::Udp(index),
+            1 => Source::Listener(index),
+            _ => Source::Connection(index),
+        }
+    }
+
+    fn token(self, key: u32) -> u64 {
+        let (kind, index) = match self {
+            Source::Udp(index) => (0, index),
+            Source::Listener(index) => (1, index),
+            Source::Connection(index) => (2, index),
+        };
+        (u64::from(key) << 32) | u64::from((kind << INDEX_BITS) | index)
+    }
+}
+
+/// The endpoint, called only under `catch_unwind`.
+struct Guarded {
+    endpoint: Box<dyn AnyEndpoint>,
+    /// Why it is not called any more.
+    failure: Option<String>,
+}
+
+impl Guarded {
+    fn call<R>(&mut self, f: impl FnOnce(&mut dyn AnyEndpoint) -> R) -> Option<R> {
+        if self.failure.is_some() {
+            return None;
+        }
+        match catch_unwind(AssertUnwindSafe(|| f(self.endpoint.as_mut()))) {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                COUNTERS.panics_caught.add(1);
+                self.fail(format!(
+                    "internal error (please report it): {}",
+                    panic_text(panic.as_ref())
+                ));
+                drop_caught(panic);
+                None
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        log::error!("endpoint failed: {reason}");
+        self.failure.get_or_insert(reason);
+    }
+}
+
+struct Udp {
+    socket: UdpSocket,
+    address: SocketAddr,
+}
+
+pub(crate) struct Slot {
+    key: u32,
+    state: Arc<EndpointState>,
+    guarded: Guarded,
+    udp: Vec<Udp>,
+    listeners: Vec<TcpListener>,
+    connections: HashMap<u32, Connection>,
+    connection_of_remote: HashMap<SocketAddr, u32>,
+    next_connection: u32,
+    /// When connections are looked at for silence, and resting listeners woken.
+    sweep_at: Option<Instant>,
+    /// The endpoint's own deadline.
+    deadline: Option<Instant>,
+    idle_timeouts: u32,
+    /// Had a datagram or a command since the last flush.
+    had_input: bool,
+    /// The turn that `budget` is of.
+    turn: u64,
+    budget: usize,
+    /// In the worker's list of endpoints to flush.
+    pub(crate) touched: bool,
+}
+
+impl Slot {
+    pub(crate) fn new(new: NewEndpoint) -> Slot {
+        let mut guarded = Guarded {
+            endpoint: new.endpoint,
+            failure: None,
+        };
+        let mut udp = Vec::with_capacity(new.sockets.udp.len());
+        for socket in new.sockets.udp {
+            match socket.local_addr() {
+                Ok(address) => udp.push(Udp { socket, address }),
+                Err(error) => guarded.fail(format!("a UDP socket is unusable: {error}")),
+            }
+        }
+        Slot {
+            key: new.key,
+            state: new.state,
+            guarded,
+            udp,
+            listeners: new.sockets.tcp_listeners,
+            connections: HashMap::new(),
+            connection_of_remote: HashMap::new(),
+            next_connection: 0,
+            sweep_at: None,
+            deadline: None,
+            idle_timeouts: 0,
+            had_input: true,
+            turn: 0,
+            budget: 0,
+            touched: false,
+        }
+    }
+
+    /// Put all sockets into the worker's set.
+    pub(crate) fn register(&mut self, epoll: &Epoll) {
+        let key = self.key;
+        let udp = self
+            .udp
+            .iter()
+            .zip(0..)
+            .map(|(udp, index)| epoll.add(&udp.socket, Source::Udp(index).token(key)));
+        let listeners = self.listeners.iter().zip(0..);
+        let listeners = listeners
+            .map(|(listener, index)| epoll.add(listener, Source::Listener(index).token(key)));
+        let error = udp.chain(listeners).find_map(Result::err);
+        if let Some(error) = error {
+            self.guarded
+                .fail(format!("a socket can't be watched: {error}"));
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.guarded.failure.is_some()
+    }
+
+    /// Tell the endpoint if it has failed, then drop it and its sockets.
+    pub(crate) fn destroy(mut self, epoll: &Epoll) {
+        self.state.gone.store(true, Ordering::Release);
+        if let Some(reason) = self.guarded.failure.take() {
+            self.guarded.call(|endpoint| endpoint.failed(&reason));
+        }
+        self.udp.iter().for_each(|udp| epoll.remove(&udp.socket));
+        self.listeners
+            .iter()
+            .for_each(|listener| epoll.remove(listener));
+        self.connections
+            .values()
+            .for_each(|connection| epoll.remove(&connection.stream));
+        drop_caught(self.guarded.endpoint);
+    }
+
+    pub(crate) fn run(&mut self, work: Work, now: Instant) {
+        self.had_input = true;
+        self.guarded.call(|endpoint| work(endpoint.as_any(), now));
+    }
+
+    pub(crate) fn handle_timeout(&mut self, io: &mut WorkerIo, now: Instant) {
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(&io.epoll, now);
+        }
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.guarded.call(|endpoint| endpoint.handle_timeout(now));
+        }
+    }
+
+    pub(crate) fn handle_readiness(
+        &mut self,
+        io: &mut WorkerIo,
+        source: Source,
+        ready: Readiness,
+        now: Instant,
+    ) {
+        match source {
+            Source::Udp(index) => self.receive(io, index as usize, now),
+            Source::Listener(index) => self.accept(&io.epoll, index, now),
+            Source::Connection(index) => {
+                if ready.writable {
+                    self.write(&io.epoll, index);
+                }
+                if ready.readable {
+                    self.read(io, index, now);
+                }
+            }
+        }
+    }
+
+    /// Ask for what to send, send it, and ask for the deadline; returns when to call `handle_timeout`.
+    pub(crate) fn flush(&mut self, io: &mut WorkerIo, now: Instant) -> Option<Instant> {
+        let mut transmits = std::mem::take(&mut io.transmits);
+        self.guarded
+            .call(|endpoint| endpoint.poll_transmit(&mut transmits));
+        let progress = std::mem::take(&mut self.had_input) || !transmits.is_empty();
+        self.send(&io.epoll, &transmits.transmits);
+        transmits.transmits.clear();
+        io.transmits = transmits;
+        let deadline = self
+            .guarded
+            .call(|endpoint| endpoint.poll_timeout())
+            .flatten();
+        self.deadline = deadline.map(|at| self.restrained(at, now, progress));
+        [self.deadline, self.sweep_at].into_iter().flatten().min()
+    }
+
+    /// The deadline, a little later when this endpoint does nothing but ask to be called at once.
+    fn restrained(&mut self, at: Instant, now: Instant, progress: bool) -> Instant {
+        if at > now || progress {
+            self.idle_timeouts = 0;
+            return at;
+        }
+        self.idle_timeouts = self.idle_timeouts.saturating_add(1);
+        if self.idle_timeouts < MAX_IDLE_TIMEOUTS {
+            return at;
+        }
+        if self.idle_timeouts == MAX_IDLE_TIMEOUTS {
+            log::error!(
+                "endpoint {}: {MAX_IDLE_TIMEOUTS} deadlines in the past without progress; slowed",
+                self.key
+            );
+        }
+        now + IDLE_TIMEOUT_DELAY
+    }
+
+    fn receive(&mut self, io: &mut WorkerIo, index: usize, now: Instant) {
+        if self.turn != io.turn {
+            self.turn = io.turn;
+            self.budget = DATAGRAMS_PER_TURN;
+        }
+        let Some(Udp { socket, address }) = self.udp.get(index) else {
+            return;
+        };
+        while self.budget > 0 && self.guarded.failure.is_none() {
+            let count = match io.received.receive(socket, self.budget) {
+                Ok(count) => count,
+                Err(error) if is_fatal(&error) => {
+                    self.guarded
+                        .fail(format!("the UDP socket {address} died: {error}"));
+                    return;
+                }
+                // Nothing more, or the kernel's report of an earlier datagram that did not arrive.
+                Err(_) => return,
+            };
+            self.had_input = true;
+            self.budget -= count;
+            COUNTERS.udp_datagrams_received.add(count as u64);
+            for datagram in (0..count).map(|number| io.received.datagram(number)) {
+                let Some((source, contents)) = datagram else {
+                    COUNTERS.udp_datagrams_truncated.add(1);
+                    continue;
+                };
+                let received = Received {
+                    protocol: Protocol::Udp,
+                    source,
+                    destination: *address,
+                    contents,
+                };
+                self.guarded
+                    .call(|endpoint| endpoint.handle_datagram(now, received));
+            }
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, epoll: &Epoll, transmits: &[Transmit]) {
+        if transmits.is_empty() {
+            return;
+        }
+        let mut unrouted = transmits.len();
+        let mut batch: Vec<&Transmit> = Vec::with_capacity(transmits.len());
+        for udp in &self.udp {
+            let own = |transmit: &&Transmit| {
+                transmit.protocol == Protocol::Udp && transmit.source == udp.address
+            };
+            batch.extend(transmits.iter().filter(own));
+            send_udp(&udp.socket, &batch);
+            unrouted -= batch.len();
+            batch.clear();
+        }
+        let mut written = Vec::new();
+        for transmit in transmits
+            .iter()
+            .filter(|transmit| transmit.protocol == Protocol::Tcp)
+        {
+            let Some(&index) = self.connection_of_remote.get(&transmit.destination) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get_mut(&index) else {
+                continue;
+            };
+            unrouted -= 1;
+            if let Err(reason) = connection.queue(&transmit.contents) {
+                self.abort(epoll, index, &reason);
+            } else if !written.contains(&index) {
+                written.push(index);
+            }
+        }
+        for index in written {
+            self.write(epoll, index);
+        }
+        COUNTERS.transmits_without_route.add(unrouted as u64);
+    }
+
+    fn accept(&mut self, epoll: &Epoll, index: u32, now: Instant) {
+        let Some(listener) = self.listeners.get(index as usize) else {
+            return;
+        };
+        for _ in 0..ACCEPTS_PER_TURN {
+            let (stream, remote) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
+                Err(error) => {
+                    // The connection stays in the backlog, so waiting for readiness would spin.
+                    log::warn!("can't accept TCP connections for {ACCEPT_PAUSE:?}: {error}");
+                    epoll.remove(listener);
+                    self.sweep_at = Some(now + ACCEPT_PAUSE);
+                    return;
+                }
+            };
+            if self.connections.len() >= MAX_CONNECTIONS {
+                COUNTERS.tcp_connections_refused.add(1);
+                continue;
+            }
+            let number = self.next_connection;
+            self.next_connection = (number + 1) % (1 << INDEX_BITS);
+            let Ok(connection) = Connection::new(stream, remote, now) else {
+                continue;
+            };
+            if epoll
+                .add(
+                    &connection.stream,
+                    Source::Connection(number).token(self.key),
+                )
+                .is_err()
+            {
+                continue;
+            }
+            COUNTERS.tcp_connections_accepted.add(1);
+            let deadline = connection.deadline();
+            self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
+            self.connection_of_remote.insert(remote, number);
+            self.connections.insert(number, connection);
+        }
+    }
+
+    fn read(&mut self, io: &mut WorkerIo, index: u32, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&index) else {
+            return;
+        };
+        let (source, destination) = (connection.remote, connection.local);
+        let (guarded, had_input) = (&mut self.guarded, &mut self.had_input);
+        let result = connection.read(now, &mut io.scratch, |contents| {
+            *had_input = true;
+            COUNTERS.tcp_frames_received.add(1);
+            let received = Received {
+                protocol: Protocol::Tcp,
+                source,
+                destination,
+                contents,
+            };
+            guarded.call(|endpoint| endpoint.handle_datagram(now, received));
+        });
+        if let Err(reason) = result {
+            self.abort(&io.epoll, index, &reason);
+        }
+    }
+
+    fn write(&mut self, epoll: &Epoll, index: u32) {
+        let Some(connection) = self.connections.get_mut(&index) else {
+            return;
+        };
+        match connection.write() {
+            Ok(waits) if waits == connection.waits_to_write => {}
+            Ok(waits) => {
+                connection.waits_to_write = waits;
+                let token = Source::Connection(index).token(self.key);
+                if let Err(error) = epoll.set_writable_interest(&connection.stream, token, waits) {
+                    self.abort(epoll, index, &error.to_string());
+                }
+            }
+            Err(reason) => self.abort(epoll, index, &reason),
+        }
+    }
+
+    fn abort(&mut self, epoll: &Epoll, index: u32, reason: &str) {
+        let Some(connection) = self.connections.remove(&index) else {
+            return;
+        };
+        log::debug!("TCP connection of {} closed: {reason}", connection.remote);
+        COUNTERS.tcp_connections_aborted.add(1);
+        epoll.remove(&connection.stream);
+        if self.connection_of_remote.get(&connection.remote) == Some(&index) {
+            self.connection_of_remote.remove(&connection.remote);
+        }
+    }
+
+    /// Close silent connections and wake listeners that rest.
+    fn sweep(&mut self, epoll: &Epoll, now: Instant) {
+        for (listener, index) in self.listeners.iter().zip(0..) {
+            // Fails for those that don't rest: they are in the set already.
+            let _ = epoll.add(listener, Source::Listener(index).token(self.key));
+        }
+        let silent = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.deadline() <= now);
+        for index in silent.map(|(index, _)| *index).collect::<Vec<_>>() {
+            self.abort(epoll, index, "it was silent for too long");
+        }
+        let next = self.connections.values().map(Connection::deadline).min();
+        self.sweep_at = next.map(|at| at.max(now + SWEEP_INTERVAL));
+    }
+}
+
+/// Whether the socket itself is gone, not only this datagram.
+fn is_fatal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EFAULT)
+    )
+}
+
+fn send_udp(socket: &UdpSocket, transmits: &[&Transmit]) {
+    let mut rest = transmits;
+    while !rest.is_empty() {
+        match send_batch(socket, rest) {
+            Ok(sent) => {
+                COUNTERS.udp_datagrams_sent.add(sent as u64);
+                rest = rest.get(sent.max(1)..).unwrap_or_default();
+            }
+            // Buffers are full: as if the network had lost the rest.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS)) => {
+                COUNTERS.udp_send_errors.add(rest.len() as u64);
+                return;
+            }
+            Err(error) => {
+                let refused = error.raw_os_error() == Some(libc::ECONNREFUSED);
+                COUNTERS.udp_send_errors.add(u64::from(!refused));
+                log::debug!(
+                    "a datagram to {} was not sent: {error}",
+                    rest[0].destination
+                );
+                rest = &rest[1..];
+            }
+        }
+    }
+}

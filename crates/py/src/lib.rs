@@ -1,0 +1,27 @@
+//! `greenroom._engine`: the Python face of the Rust crates. Its contract is `python/greenroom/_engine.pyi`.
+#![forbid(unsafe_code)]
+
+mod audio;
+mod engine;
+mod error;
+mod event_kinds;
+mod event_port;
+mod parameters;
+mod peer;
+mod sfu;
+mod video;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    error::register(module)?;
+    event_kinds::register(module)?;
+    event_port::register(module)?;
+    engine::register(module)?;
+    audio::register(module)?;
+    video::register(module)?;
+    peer::register(module)?;
+    sfu::register(module)
+}

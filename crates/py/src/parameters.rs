@@ -1,0 +1,44 @@
+//! What Python describes media with: any object with these attributes.
+
+use pyo3::prelude::*;
+
+/// `PayloadTypeLike`
+#[derive(Clone, Debug, FromPyObject)]
+pub struct PayloadType {
+    pub payload_type: u8,
+    /// Lower case.
+    pub codec: String,
+    pub clock_rate_hz: u32,
+    pub channels: Option<u8>,
+    /// The fmtp text, empty when there is none.
+    pub format_parameters: String,
+    pub rtx_payload_type: Option<u8>,
+    /// rtcp-fb values.
+    pub feedback: Vec<String>,
+}
+
+/// `HeaderExtensionLike`
+#[derive(Clone, Debug, FromPyObject)]
+pub struct HeaderExtension {
+    pub id: u8,
+    pub uri: String,
+}
+
+/// `SendLayerLike`
+#[derive(Clone, Debug, FromPyObject)]
+pub struct SendLayer {
+    pub rid: Option<String>,
+    pub ssrc: u32,
+    pub rtx_ssrc: Option<u32>,
+    pub scale_down_by: f64,
+    pub max_bitrate_bps: u32,
+    pub max_framerate: f64,
+}
+
+/// `ReceiveLayerLike`
+#[derive(Clone, Debug, FromPyObject)]
+pub struct ReceiveLayer {
+    pub ssrc: u32,
+    pub rtx_ssrc: Option<u32>,
+    pub rid: Option<String>,
+}
