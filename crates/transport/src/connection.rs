@@ -1,36 +1,80 @@
 //! The connection: everything the peer and the application can do to it.
-#![allow(unused_variables)]
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::certificate::{Certificate, Fingerprint};
+use crate::demultiplexer::{PacketKind, classify, stun_request_ufrag};
+use crate::dtls::{Dtls, DtlsOutput};
+use crate::error::{Result, TransportError};
+use crate::ice::Ice;
+use crate::sctp::{Sctp, SctpEvent};
+use crate::srtp;
 use crate::statistics::TransportStatistics;
 use crate::types::{
-    ChannelConfig, ChannelId, IceCredentials, Protocol, Received, RemoteParameters, Transmit,
-    TransportConfig, TransportEvent,
+    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters,
+    Transmit, TransportConfig, TransportEvent,
 };
+
+/// Media packets beyond this many that nobody has drained are dropped and counted.
+const MAX_QUEUED_PACKETS: usize = 16_384;
+/// DTLS packets kept while there is no path yet: two flights; the handshake repeats lost ones.
+const MAX_HELD_PACKETS: usize = 32;
 
 /// One connection to one peer.
 #[derive(Debug)]
 pub struct Transport {
-    config: TransportConfig,
+    certificate: Arc<Certificate>,
+    ice: Ice,
+    reported_state: IceState,
+    dtls: Option<Dtls>,
+    /// What the DTLS session will be made of once ICE has found a path.
+    remote: Option<(Fingerprint, bool)>,
+    sctp: Sctp,
+    sender: Option<srtp::Sender>,
+    receiver: Option<srtp::Receiver>,
+    is_secure: bool,
+    /// Why the connection is over.
+    over: Option<String>,
+    held: VecDeque<Vec<u8>>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<TransportEvent>,
+    statistics: TransportStatistics,
+    last_now: Instant,
 }
 
 impl Transport {
     /// A connection that waits for candidates and the remote description.
     pub fn new(config: TransportConfig, now: Instant) -> Transport {
-        Transport { config }
+        Transport {
+            certificate: config.certificate,
+            ice: Ice::new(config.controlling, config.ice_credentials),
+            reported_state: IceState::New,
+            dtls: None,
+            remote: None,
+            sctp: Sctp::new(config.max_message_size_bytes as usize),
+            sender: None,
+            receiver: None,
+            is_secure: false,
+            over: None,
+            held: VecDeque::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            statistics: TransportStatistics::default(),
+            last_now: now,
+        }
     }
 
     /// Our current ICE credentials: what the next description has to say.
     pub fn local_credentials(&self) -> &IceCredentials {
-        unimplemented!()
+        self.ice.credentials()
     }
 
     /// The SDP `candidate:` lines of our host candidates, with their advertised addresses.
     pub fn local_candidate_lines(&self) -> Vec<String> {
-        unimplemented!()
+        self.ice.local_lines()
     }
 
     /// Adds an address of ours. `Received::destination` of packets for it has to equal `address`;
@@ -41,106 +85,543 @@ impl Transport {
         address: SocketAddr,
         advertised: SocketAddr,
     ) {
-        unimplemented!()
+        self.ice.add_local(protocol, address, advertised);
+        self.advance_ice();
     }
 
-    /// Adds a candidate of the peer: `candidate:..`, with or without `a=`; empty text is the end of them.
-    /// Candidates we cannot use (mDNS names, TCP, other components) are ignored.
+    /// Adds a candidate of the peer: `candidate:..`, with or without `a=`; empty text is the end of
+    /// them. Candidates we cannot use (mDNS names, TCP, other components) are ignored.
+    ///
+    /// # Errors
+    /// [`TransportError::Candidate`] when the line is no candidate.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<()> {
-        unimplemented!()
+        self.ice.add_remote(line)?;
+        self.advance_ice();
+        Ok(())
     }
 
     /// Sets what signalling says about the peer. The first call starts the connection; a later one
     /// with other ICE credentials is an ICE restart: unless [`Transport::restart_ice`] was called
     /// before it, it also renews our credentials, so read [`Transport::local_credentials`] after it.
+    ///
+    /// # Errors
+    /// [`TransportError::RemoteParameter`] when a value is not usable, [`TransportError::Closed`]
+    /// when the connection is over.
     pub fn set_remote(&mut self, parameters: RemoteParameters, now: Instant) -> Result<()> {
-        unimplemented!()
+        self.check_open()?;
+        self.set_now(now);
+        check_credential("ICE ufrag", &parameters.ice_ufrag, 1)?;
+        check_credential("ICE pwd", &parameters.ice_pwd, 1)?;
+        let fingerprint = Fingerprint::parse(&parameters.fingerprint)?;
+        let is_lite = parameters.ice_lite;
+        self.ice
+            .set_remote(&parameters.ice_ufrag, &parameters.ice_pwd, is_lite, now);
+        self.sctp.set_max_send_bytes(parameters.max_message_size);
+        // The certificate and the roles stay those of the first description: DTLS is never renewed.
+        if self.remote.is_none() {
+            self.remote = Some((fingerprint, parameters.dtls_active));
+        }
+        self.advance_ice();
+        Ok(())
     }
 
     /// Starts an ICE restart from our side and returns our new credentials, for the offer.
     /// Media keeps flowing on the old path until the new one works.
     pub fn restart_ice(&mut self) -> IceCredentials {
-        unimplemented!()
+        self.ice.restart()
     }
 
-    /// Whether a STUN binding request is addressed to us by its username.
+    /// Whether a STUN binding request is addressed to us by its username: the current one, or
+    /// during a restart also the previous one. Nothing is authenticated by this.
     pub fn accepts_stun_from(&self, contents: &[u8]) -> bool {
-        unimplemented!()
+        stun_request_ufrag(contents).is_some_and(|ufrag| self.ice.has_ufrag(ufrag))
     }
 
     /// Takes one packet. Never fails: whatever is malformed is counted and dropped.
     pub fn handle_datagram(&mut self, now: Instant, received: Received<'_>) {
-        unimplemented!()
+        if self.over.is_some() {
+            return;
+        }
+        self.set_now(now);
+        self.statistics.packets_received += 1;
+        self.statistics.bytes_received += received.contents.len() as u64;
+        match classify(received.contents) {
+            PacketKind::Rtp => self.handle_rtp(received.contents),
+            PacketKind::Rtcp => self.handle_rtcp(received.contents),
+            PacketKind::Dtls => self.handle_dtls(&received),
+            PacketKind::Stun => self.handle_stun(&received),
+            PacketKind::Unknown => self.statistics.malformed_packets += 1,
+        }
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
-        unimplemented!()
+        if self.over.is_some() {
+            return;
+        }
+        self.set_now(now);
+        let now = self.last_now;
+        if self
+            .ice
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.ice.handle_timeout(now);
+            self.after_ice();
+        }
+        if let Some(dtls) = &mut self.dtls
+            && dtls.poll_timeout().is_none_or(|deadline| deadline <= now)
+        {
+            let result = dtls.handle_timeout(now);
+            self.after_dtls(result.map(|()| true));
+        }
+        self.sctp.handle_timeout(now);
+        self.process_sctp();
     }
 
     /// When [`Transport::handle_timeout`] wants to be called; may be in the past.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
+        if self.over.is_some() {
+            return None;
+        }
+        if self.sctp.has_work() && self.is_secure {
+            return Some(self.last_now);
+        }
+        let dtls = self.dtls.as_ref().and_then(Dtls::poll_timeout);
+        [self.ice.poll_timeout(), dtls, self.sctp.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<TransportEvent> {
-        unimplemented!()
+        if self.events.is_empty() {
+            self.process_sctp();
+        }
+        self.events.pop_front()
     }
 
     /// The next packet for the network.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        unimplemented!()
+        if self.transmits.is_empty() {
+            self.process_sctp();
+        }
+        self.transmits.pop_front()
     }
 
     /// Whether media and channels flow.
     pub fn is_connected(&self) -> bool {
-        unimplemented!()
+        self.is_secure && self.over.is_none() && self.ice.path().is_some()
     }
 
     /// Encrypts and queues one RTP packet; when not connected it is counted and dropped.
+    ///
+    /// # Errors
+    /// [`TransportError::Packet`] when it is malformed.
     pub fn send_rtp(&mut self, packet: &[u8]) -> Result<()> {
-        unimplemented!()
+        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender)
+        else {
+            self.count_unsent();
+            return Ok(());
+        };
+        let contents = sender.protect_rtp(packet)?;
+        self.statistics.rtp_packets_sent += 1;
+        self.transmit(contents);
+        Ok(())
     }
 
     /// Encrypts and queues one compound RTCP packet; when not connected it is counted and dropped.
+    ///
+    /// # Errors
+    /// [`TransportError::Packet`] when it is malformed.
     pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<()> {
-        unimplemented!()
+        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender)
+        else {
+            self.count_unsent();
+            return Ok(());
+        };
+        let contents = sender.protect_rtcp(compound)?;
+        self.statistics.rtcp_packets_sent += 1;
+        self.transmit(contents);
+        Ok(())
     }
 
-    /// Opens a channel, before or after connecting.
+    /// Opens a channel, before or after connecting. On a connection that is over
+    /// [`TransportEvent::ChannelClosed`] follows at once.
     pub fn open_channel(&mut self, config: ChannelConfig) -> ChannelId {
-        unimplemented!()
+        self.sctp.open_channel(config)
     }
 
-    /// Closes a channel of either side; [`TransportEvent::ChannelClosed`] follows.
+    /// Closes a channel of either side once its queued messages are out;
+    /// [`TransportEvent::ChannelClosed`] follows.
     pub fn close_channel(&mut self, id: ChannelId) {
-        unimplemented!()
+        self.sctp.close_channel(id);
     }
 
     /// Queues one binary message. `false` means full: nothing was queued and
     /// [`TransportEvent::ChannelWritable`] follows. Allowed before the channel is open.
+    ///
+    /// # Errors
+    /// [`TransportError::UnknownChannel`] and [`TransportError::MessageTooLarge`].
     pub fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<bool> {
-        unimplemented!()
+        let is_queued = self.sctp.send_message(id, data)?;
+        self.statistics.messages_sent += u64::from(is_queued);
+        Ok(is_queued)
     }
 
     /// How many bytes wait on the channel, sent but unacknowledged ones included.
     pub fn buffered_amount(&self, id: ChannelId) -> usize {
-        unimplemented!()
+        self.sctp.buffered_bytes(id)
     }
 
     /// The last measured round trip time of the nominated pair.
     pub fn round_trip_time(&self) -> Option<Duration> {
-        unimplemented!()
+        self.ice.round_trip_time()
     }
 
     /// The counters so far.
     pub fn statistics(&self) -> TransportStatistics {
-        unimplemented!()
+        self.statistics
     }
 
     /// Ends the connection: close_notify is queued, then nothing more is sent or taken.
     pub fn close(&mut self, now: Instant) {
-        unimplemented!()
+        if self.over.is_some() {
+            return;
+        }
+        self.set_now(now);
+        self.process_sctp();
+        if let Some(dtls) = &mut self.dtls {
+            dtls.close();
+            self.after_dtls(Ok(true));
+        }
+        self.end("closed by this side".to_owned());
     }
+
+    fn check_open(&self) -> Result<()> {
+        match &self.over {
+            Some(reason) => Err(TransportError::Closed(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Time never goes back, whatever the callers' clocks say.
+    fn set_now(&mut self, now: Instant) {
+        self.last_now = self.last_now.max(now);
+    }
+
+    fn count_unsent(&mut self) {
+        if self.sender.is_some() && self.is_secure {
+            self.statistics.overflowed_packets += 1;
+        } else {
+            self.statistics.not_connected_packets += 1;
+        }
+    }
+
+    /// Queues a packet for the nominated pair. Media only comes here when the keys are there, which
+    /// takes a path; the path is never lost again before the end.
+    fn transmit(&mut self, contents: Vec<u8>) {
+        let Some(path) = self.ice.path() else {
+            self.statistics.not_connected_packets += 1;
+            return;
+        };
+        let transmit = Transmit {
+            protocol: path.protocol,
+            source: path.source,
+            destination: path.destination,
+            contents,
+        };
+        push_transmit(&mut self.transmits, &mut self.statistics, transmit);
+    }
+
+    fn handle_rtp(&mut self, contents: &[u8]) {
+        let opened = match &mut self.receiver {
+            Some(receiver) => receiver.open_rtp(contents),
+            None => Err(srtp::Refused::Unauthenticated),
+        };
+        match opened {
+            Ok(packet) => {
+                self.statistics.rtp_packets_received += 1;
+                self.events.push_back(TransportEvent::Rtp(packet));
+            }
+            Err(refused) => self.count_refused(refused),
+        }
+    }
+
+    fn handle_rtcp(&mut self, contents: &[u8]) {
+        let opened = match &mut self.receiver {
+            Some(receiver) => receiver.open_rtcp(contents),
+            None => Err(srtp::Refused::Unauthenticated),
+        };
+        match opened {
+            Ok(compound) => {
+                self.statistics.rtcp_packets_received += 1;
+                self.events.push_back(TransportEvent::Rtcp(compound));
+            }
+            Err(refused) => self.count_refused(refused),
+        }
+    }
+
+    fn count_refused(&mut self, refused: srtp::Refused) {
+        let counter = match refused {
+            srtp::Refused::Malformed => &mut self.statistics.malformed_packets,
+            srtp::Refused::Unauthenticated => &mut self.statistics.unauthenticated_packets,
+            srtp::Refused::Replayed => &mut self.statistics.replayed_packets,
+        };
+        *counter += 1;
+    }
+
+    fn handle_stun(&mut self, received: &Received<'_>) {
+        if self.ice.handle_stun(self.last_now, received) {
+            self.after_ice();
+        } else {
+            self.statistics.rejected_stun_packets += 1;
+        }
+    }
+
+    fn advance_ice(&mut self) {
+        if self.remote.is_some() && self.over.is_none() {
+            self.ice.handle_timeout(self.last_now);
+            self.after_ice();
+        }
+    }
+
+    /// Takes what ICE has to send and to say, and starts DTLS when there is a path.
+    fn after_ice(&mut self) {
+        while let Some(transmit) = self.ice.poll_transmit() {
+            push_transmit(&mut self.transmits, &mut self.statistics, transmit);
+        }
+        self.report_state();
+        if self.ice.path().is_none() {
+            return;
+        }
+        while let Some(packet) = self.held.pop_front() {
+            self.transmit(packet);
+        }
+        self.start_dtls();
+    }
+
+    fn report_state(&mut self) {
+        if self.ice.state() != self.reported_state {
+            self.reported_state = self.ice.state();
+            self.events
+                .push_back(TransportEvent::IceState(self.reported_state));
+        }
+    }
+
+    fn start_dtls(&mut self) {
+        if self.dtls.is_some() {
+            return;
+        }
+        if let Some((fingerprint, is_active)) = self.remote.clone() {
+            self.dtls = Some(Dtls::new(
+                &self.certificate,
+                fingerprint,
+                is_active,
+                self.last_now,
+            ));
+            self.after_dtls(Ok(true));
+        }
+    }
+
+    fn handle_dtls(&mut self, received: &Received<'_>) {
+        if !self.ice.is_verified(received.protocol, received.source) {
+            self.statistics.rejected_dtls_packets += 1;
+            return;
+        }
+        // A passive session may be needed before our own check of the pair has succeeded.
+        self.start_dtls();
+        let Some(dtls) = &mut self.dtls else {
+            self.statistics.rejected_dtls_packets += 1;
+            return;
+        };
+        let result = dtls.handle_packet(self.last_now, received.contents);
+        self.after_dtls(result);
+    }
+
+    /// Takes what DTLS has to send and to say; its errors end the connection.
+    fn after_dtls(&mut self, result: std::result::Result<bool, String>) {
+        match result {
+            Ok(true) => {}
+            Ok(false) => self.statistics.rejected_dtls_packets += 1,
+            Err(reason) => return self.fail(format!("DTLS failed: {reason}")),
+        }
+        let mut connected = false;
+        let mut closed = false;
+        let polled = self.drain_dtls(&mut connected, &mut closed);
+        if let Err(reason) = polled {
+            return self.fail(format!("DTLS failed: {reason}"));
+        }
+        if connected && !self.is_secure {
+            self.is_secure = true;
+            self.events.push_back(TransportEvent::Connected);
+        }
+        if closed {
+            self.end("closed by the peer".to_owned());
+            return;
+        }
+        self.process_sctp();
+    }
+
+    fn drain_dtls(
+        &mut self,
+        connected: &mut bool,
+        closed: &mut bool,
+    ) -> std::result::Result<(), String> {
+        let Transport {
+            dtls,
+            ice,
+            sctp,
+            held,
+            transmits,
+            statistics,
+            sender,
+            receiver,
+            last_now,
+            ..
+        } = self;
+        let Some(dtls) = dtls else {
+            return Ok(());
+        };
+        let is_active = dtls.is_active();
+        let mut failure = None;
+        dtls.poll(&mut |output| match output {
+            DtlsOutput::Packet(packet) => send_dtls(packet, ice, held, transmits, statistics),
+            DtlsOutput::Data(data) => sctp.handle_packet(*last_now, data),
+            DtlsOutput::Keys(profile, material) => {
+                match srtp::from_keying_material(profile, material, is_active) {
+                    Ok((outgoing, incoming)) => {
+                        (*sender, *receiver) = (Some(outgoing), Some(incoming));
+                    }
+                    Err(error) => failure = Some(error.to_string()),
+                }
+            }
+            // At once: the same packet may already carry the peer's first SCTP packet.
+            DtlsOutput::Connected => {
+                sctp.start(is_active);
+                *connected = true;
+            }
+            DtlsOutput::CloseNotify => *closed = true,
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Moves the channels on: their packets go through DTLS, one record each.
+    fn process_sctp(&mut self) {
+        if self.sctp.has_work() && self.is_secure && self.over.is_none() {
+            let Transport {
+                dtls,
+                ice,
+                sctp,
+                held,
+                transmits,
+                statistics,
+                last_now,
+                ..
+            } = self;
+            let mut failure = None;
+            if let Some(dtls) = dtls {
+                sctp.process(*last_now, &mut |packet| {
+                    let sent = dtls.send(packet).and_then(|()| {
+                        dtls.poll(&mut |output| {
+                            if let DtlsOutput::Packet(packet) = output {
+                                send_dtls(packet, ice, held, transmits, statistics);
+                            }
+                        })
+                    });
+                    failure = sent.err().or(failure.take());
+                });
+            }
+            if let Some(reason) = failure {
+                self.fail(format!("DTLS failed: {reason}"));
+            }
+        }
+        self.take_sctp_events();
+    }
+
+    fn take_sctp_events(&mut self) {
+        while let Some(event) = self.sctp.poll_event() {
+            let event = match event {
+                SctpEvent::Open(id, label) => TransportEvent::ChannelOpen { id, label },
+                SctpEvent::Message(id, data) => {
+                    self.statistics.messages_received += 1;
+                    TransportEvent::ChannelMessage { id, data }
+                }
+                SctpEvent::Closed(id) => TransportEvent::ChannelClosed(id),
+                SctpEvent::Writable(id) => TransportEvent::ChannelWritable(id),
+                SctpEvent::Refused => {
+                    self.statistics.refused_messages += 1;
+                    continue;
+                }
+            };
+            self.events.push_back(event);
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        if self.over.is_none() {
+            log::debug!("connection failed: {reason}");
+            self.events
+                .push_back(TransportEvent::Failed(reason.clone()));
+            self.end(reason);
+        }
+    }
+
+    fn end(&mut self, reason: String) {
+        self.over = Some(reason);
+        self.is_secure = false;
+        self.sender = None;
+        self.receiver = None;
+        self.sctp.end();
+        self.take_sctp_events();
+        self.ice.close();
+        self.report_state();
+    }
+}
+
+fn push_transmit(
+    transmits: &mut VecDeque<Transmit>,
+    statistics: &mut TransportStatistics,
+    transmit: Transmit,
+) {
+    statistics.packets_sent += 1;
+    statistics.bytes_sent += transmit.contents.len() as u64;
+    transmits.push_back(transmit);
+}
+
+/// Queues a DTLS packet, or holds it until there is a path.
+fn send_dtls(
+    packet: &[u8],
+    ice: &Ice,
+    held: &mut VecDeque<Vec<u8>>,
+    transmits: &mut VecDeque<Transmit>,
+    statistics: &mut TransportStatistics,
+) {
+    match ice.path() {
+        Some(path) => {
+            let transmit = Transmit {
+                protocol: path.protocol,
+                source: path.source,
+                destination: path.destination,
+                contents: packet.to_vec(),
+            };
+            push_transmit(transmits, statistics, transmit);
+        }
+        None if held.len() < MAX_HELD_PACKETS => held.push_back(packet.to_vec()),
+        None => {}
+    }
+}
+
+fn check_credential(what: &'static str, value: &str, minimum: usize) -> Result<()> {
+    const MAXIMUM: usize = 256;
+    let is_printable = value.bytes().all(|byte| byte.is_ascii_graphic());
+    if (minimum..=MAXIMUM).contains(&value.len()) && is_printable {
+        return Ok(());
+    }
+    Err(TransportError::RemoteParameter {
+        what,
+        value: value.chars().take(40).collect(),
+        expected: "expected 1 to 256 printable ASCII characters",
+    })
 }

@@ -7,12 +7,18 @@
 
 mod certificate;
 mod connection;
+mod demultiplexer;
+mod dtls;
 mod error;
+mod ice;
+mod sctp;
+mod srtp;
 mod statistics;
 mod types;
 
 pub use certificate::Certificate;
 pub use connection::Transport;
+pub use demultiplexer::stun_request_ufrag;
 pub use error::{Result, TransportError};
 pub use statistics::TransportStatistics;
 pub use types::{

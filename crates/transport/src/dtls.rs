@@ -1,0 +1,169 @@
+//! The DTLS session: handshake, certificate check, keys for SRTP and the carrier of SCTP.
+
+use std::fmt;
+use std::time::Instant;
+
+use dimpl::{Output, ProtocolVersion};
+
+use crate::certificate::{Certificate, Fingerprint};
+use crate::srtp::Profile;
+
+/// Larger than any record of the configured packet size and than any the peer can send in one packet.
+const BUFFER_BYTES: usize = 4096;
+const HANDSHAKE_RECORD: u8 = 22;
+const HANDSHAKE_TYPE_OFFSET: usize = 13;
+const SERVER_HELLO: u8 = 2;
+const HELLO_VERIFY_REQUEST: u8 = 3;
+
+/// What came out of the session.
+pub(crate) enum DtlsOutput<'a> {
+    /// A packet for the peer.
+    Packet(&'a [u8]),
+    /// The master keys of SRTP.
+    Keys(Profile, &'a [u8]),
+    /// The handshake is complete and the certificate is the right one.
+    Connected,
+    /// Application data: an SCTP packet.
+    Data(&'a [u8]),
+    /// The peer said goodbye.
+    CloseNotify,
+}
+
+/// One DTLS session.
+pub(crate) struct Dtls {
+    session: dimpl::Dtls,
+    expected: Fingerprint,
+    is_active: bool,
+    is_certificate_verified: bool,
+    deadline: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Dtls {
+    /// A session that starts at once when active, at the first packet otherwise.
+    pub(crate) fn new(
+        certificate: &Certificate,
+        expected: Fingerprint,
+        is_active: bool,
+        now: Instant,
+    ) -> Dtls {
+        let mut session = dimpl::Dtls::new_auto(certificate.config(), certificate.dtls(), now);
+        session.set_active(is_active);
+        Dtls {
+            session,
+            expected,
+            is_active,
+            is_certificate_verified: false,
+            deadline: None,
+            buffer: vec![0; BUFFER_BYTES],
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Takes a packet of the peer; `Ok(false)` when it cannot be part of the handshake.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Result<bool, String> {
+        self.handle_timeout(now)?;
+        if !self.is_expected(packet) {
+            return Ok(false);
+        }
+        match self.session.handle_packet(packet) {
+            Ok(()) => Ok(true),
+            // Only an answer that tells no version: the client still waits for a real one.
+            Err(dimpl::Error::UnexpectedMessage(_)) if self.is_undecided() => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Until the server's first flight tells the version, nothing else can be understood.
+    fn is_expected(&self, packet: &[u8]) -> bool {
+        if !self.is_undecided() {
+            return true;
+        }
+        packet.first() == Some(&HANDSHAKE_RECORD)
+            && packet
+                .get(HANDSHAKE_TYPE_OFFSET)
+                .is_some_and(|kind| [SERVER_HELLO, HELLO_VERIFY_REQUEST].contains(kind))
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.is_active && self.session.protocol_version().is_none()
+    }
+
+    /// Lets time pass: retransmissions and the end of an unanswered handshake.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), String> {
+        self.session
+            .handle_timeout(now)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Queues application data; it comes out of [`Dtls::poll`] as packets.
+    pub(crate) fn send(&mut self, data: &[u8]) -> Result<(), String> {
+        self.session
+            .send_application_data(data)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn close(&mut self) {
+        if let Err(error) = self.session.close() {
+            log::debug!("DTLS session ends without close_notify: {error}");
+        }
+    }
+
+    pub(crate) fn version(&self) -> Option<ProtocolVersion> {
+        self.session.protocol_version()
+    }
+
+    /// Hands everything that is ready to `sink`.
+    pub(crate) fn poll(&mut self, sink: &mut dyn FnMut(DtlsOutput<'_>)) -> Result<(), String> {
+        loop {
+            match self.session.poll_output(&mut self.buffer) {
+                Output::Timeout(deadline) => {
+                    self.deadline = Some(deadline);
+                    return Ok(());
+                }
+                Output::BufferTooSmall { needed } => self.buffer.resize(needed, 0),
+                Output::Packet(packet) => sink(DtlsOutput::Packet(packet)),
+                Output::PeerCert(certificate) => {
+                    if !self.expected.matches(certificate) {
+                        return Err(
+                            "the peer's certificate does not have the announced fingerprint"
+                                .to_owned(),
+                        );
+                    }
+                    self.is_certificate_verified = true;
+                }
+                // Keys and data of a peer without the right certificate are never used.
+                _ if !self.is_certificate_verified => {
+                    return Err("the peer has shown no certificate".to_owned());
+                }
+                Output::KeyingMaterial(material, profile) => match Profile::from_dtls(profile) {
+                    Some(profile) => sink(DtlsOutput::Keys(profile, &material)),
+                    None => return Err(format!("SRTP profile {profile} is not supported")),
+                },
+                Output::Connected => sink(DtlsOutput::Connected),
+                Output::ApplicationData(data) => sink(DtlsOutput::Data(data)),
+                Output::CloseNotify => sink(DtlsOutput::CloseNotify),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Dtls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Dtls")
+            .field("is_active", &self.is_active)
+            .field("version", &self.version())
+            .field("is_certificate_verified", &self.is_certificate_verified)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,613 @@
+//! The SCTP association and the channels on it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use sctp_proto::{
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
+    Payload, PayloadProtocolIdentifier, ServerConfig, StreamEvent, TransportConfig,
+};
+
+use super::channel::{Channel, ChannelState};
+use super::dcep::Message;
+use crate::certificate::DTLS_MTU_BYTES;
+use crate::error::{Result, TransportError};
+use crate::types::{ChannelConfig, ChannelId};
+
+/// DTLS record header, nonce and tag, and the SCTP headers around a payload, all rounded up.
+const OVERHEAD_BYTES: usize = 72;
+/// What the peer may have in flight; also the largest message that can be refused without more ado.
+const RECEIVE_BUFFER_BYTES: u32 = 1024 * 1024;
+/// How much is handed to the association at a time: enough for fast paths, small enough that its
+/// scans of packets in flight stay cheap and that lossy messages do not wait behind megabytes.
+const ASSOCIATION_WINDOW_BYTES: usize = 1024 * 1024;
+const MAX_CHANNELS: usize = 1024;
+const INITIAL_TIMEOUT_MS: u64 = 500;
+/// Above the 200 ms by which a peer may delay its acknowledgements.
+const MINIMUM_TIMEOUT_MS: u64 = 400;
+const MAXIMUM_TIMEOUT_MS: u64 = 10_000;
+
+/// The library wants addresses; there is only one path, that of DTLS.
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5000);
+
+/// What happened to the channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SctpEvent {
+    Open(ChannelId, String),
+    Message(ChannelId, Vec<u8>),
+    Closed(ChannelId),
+    Writable(ChannelId),
+    Refused,
+}
+
+/// SCTP of one connection.
+pub(crate) struct Sctp {
+    endpoint: Option<Endpoint>,
+    handle: AssociationHandle,
+    association: Option<Association>,
+    is_established: bool,
+    is_over: bool,
+    is_client: bool,
+    max_receive_bytes: usize,
+    max_send_bytes: usize,
+    channels: BTreeMap<ChannelId, Channel>,
+    by_stream: BTreeMap<u16, ChannelId>,
+    next_channel: u32,
+    next_stream: u16,
+    /// Channel after which the next round of sending starts, for fairness.
+    last_served: ChannelId,
+    in_association_bytes: usize,
+    events: VecDeque<SctpEvent>,
+    has_work: bool,
+}
+
+impl Sctp {
+    pub(crate) fn new(max_receive_bytes: usize) -> Sctp {
+        Sctp {
+            endpoint: None,
+            handle: AssociationHandle(0),
+            association: None,
+            is_established: false,
+            is_over: false,
+            is_client: false,
+            max_receive_bytes,
+            max_send_bytes: crate::DEFAULT_MAX_MESSAGE_SIZE_BYTES as usize,
+            channels: BTreeMap::new(),
+            by_stream: BTreeMap::new(),
+            next_channel: 1,
+            next_stream: 0,
+            last_served: ChannelId(0),
+            in_association_bytes: 0,
+            events: VecDeque::new(),
+            has_work: false,
+        }
+    }
+
+    /// What the peer accepts; 0 is unlimited.
+    pub(crate) fn set_max_send_bytes(&mut self, bytes: u32) {
+        let bytes = if bytes == 0 { u32::MAX } else { bytes };
+        self.max_send_bytes = bytes as usize;
+        if let Some(association) = &mut self.association {
+            association.set_max_send_message_size(bytes);
+        }
+    }
+
+    /// Starts as client (we send INIT) or server, by the role in DTLS.
+    pub(crate) fn start(&mut self, is_client: bool) {
+        if self.endpoint.is_some() {
+            return;
+        }
+        self.is_client = is_client;
+        self.next_stream = u16::from(!is_client);
+        let transport = Arc::new(self.transport_config());
+        let mut config = EndpointConfig::new();
+        config.max_payload_size(((DTLS_MTU_BYTES - OVERHEAD_BYTES) & !3) as u32);
+        let mut server = ServerConfig::new();
+        server.transport = Arc::clone(&transport);
+        let mut endpoint = Endpoint::new(Arc::new(config), Some(Arc::new(server)));
+        if is_client {
+            let mut client = ClientConfig::new();
+            client.transport = transport;
+            match endpoint.connect(client, PEER) {
+                Ok((handle, association)) => self.adopt(handle, association),
+                Err(error) => log::error!("SCTP association cannot start: {error}"),
+            }
+        }
+        self.endpoint = Some(endpoint);
+        self.has_work = true;
+    }
+
+    fn transport_config(&self) -> TransportConfig {
+        // Whole messages are refused one by one above our limit, as long as they fit into the
+        // buffer; only larger ones end the association.
+        let receive_bytes = RECEIVE_BUFFER_BYTES.max(2 * self.max_receive_bytes as u32);
+        TransportConfig::default()
+            .with_max_receive_buffer_size(receive_bytes)
+            .with_max_receive_message_size(receive_bytes)
+            .with_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX))
+            .with_max_init_retransmits(None)
+            .with_max_data_retransmits(None)
+            .with_rto_initial_ms(INITIAL_TIMEOUT_MS)
+            .with_rto_min_ms(MINIMUM_TIMEOUT_MS)
+            .with_rto_max_ms(MAXIMUM_TIMEOUT_MS)
+    }
+
+    fn adopt(&mut self, handle: AssociationHandle, mut association: Association) {
+        association
+            .set_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX));
+        self.handle = handle;
+        self.association = Some(association);
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<SctpEvent> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.association.as_ref()?.poll_timeout()
+    }
+
+    /// Whether [`Sctp::process`] has something to do.
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_work
+    }
+
+    /// Adds a channel; its opening message goes out as soon as the association is up.
+    pub(crate) fn open_channel(&mut self, config: ChannelConfig) -> ChannelId {
+        let id = self.new_channel_id();
+        if self.is_over {
+            self.events.push_back(SctpEvent::Closed(id));
+        } else {
+            self.channels.insert(id, Channel::ours(id, config));
+        }
+        self.has_work = true;
+        id
+    }
+
+    fn new_channel_id(&mut self) -> ChannelId {
+        let id = ChannelId(self.next_channel);
+        self.next_channel += 1;
+        id
+    }
+
+    pub(crate) fn close_channel(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        match channel.state {
+            ChannelState::Waiting => self.remove(id),
+            _ => channel.state = ChannelState::Closing,
+        }
+        self.has_work = true;
+    }
+
+    pub(crate) fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<bool> {
+        let channel = self
+            .channels
+            .get_mut(&id)
+            .filter(|channel| channel.state != ChannelState::Closing);
+        let channel = channel.ok_or(TransportError::UnknownChannel(id))?;
+        if data.len() > self.max_send_bytes {
+            return Err(TransportError::MessageTooLarge {
+                length: data.len(),
+                maximum: self.max_send_bytes,
+            });
+        }
+        if !channel.has_room_for(data.len()) {
+            return Ok(false);
+        }
+        channel.enqueue(data);
+        self.has_work = true;
+        Ok(true)
+    }
+
+    pub(crate) fn buffered_bytes(&self, id: ChannelId) -> usize {
+        self.channels.get(&id).map_or(0, Channel::buffered_bytes)
+    }
+
+    /// Takes an SCTP packet out of DTLS.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+        let Some(endpoint) = &mut self.endpoint else {
+            return;
+        };
+        self.has_work = true;
+        match endpoint.handle(now, PEER, None, None, Bytes::copy_from_slice(packet)) {
+            Some((handle, DatagramEvent::NewAssociation(association)))
+                if self.association.is_none() =>
+            {
+                self.adopt(handle, association);
+            }
+            Some((handle, DatagramEvent::AssociationEvent(event))) if handle == self.handle => {
+                if let Some(association) = &mut self.association {
+                    association.handle_event(event);
+                }
+            }
+            // A second association of a peer that repeats its INIT.
+            _ => {}
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let Some(association) = &mut self.association else {
+            return;
+        };
+        if association
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            association.handle_timeout(now);
+            self.has_work = true;
+        }
+    }
+
+    /// Moves everything on and hands the packets to send to `sink`.
+    pub(crate) fn process(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) {
+        if !self.has_work {
+            return;
+        }
+        self.has_work = false;
+        self.take_association_events();
+        self.flush(now, sink);
+        if self.is_established {
+            self.open_waiting();
+            self.read_acknowledged();
+            self.send_queued();
+            self.close_finished();
+            self.flush(now, sink);
+        }
+    }
+
+    fn flush(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) {
+        while let Some(transmit) = self.endpoint.as_mut().and_then(Endpoint::poll_transmit) {
+            emit(transmit.payload, sink);
+        }
+        let Some(association) = &mut self.association else {
+            return;
+        };
+        while let Some(transmit) = association.poll_transmit(now) {
+            emit(transmit.payload, sink);
+        }
+        while let Some(event) = association.poll_endpoint_event() {
+            if let Some(answer) = self
+                .endpoint
+                .as_mut()
+                .and_then(|endpoint| endpoint.handle_event(self.handle, event))
+            {
+                association.handle_event(answer);
+            }
+        }
+    }
+
+    fn take_association_events(&mut self) {
+        while let Some(event) = self.association.as_mut().and_then(Association::poll) {
+            match event {
+                Event::Connected => self.is_established = true,
+                Event::HandshakeFailed { reason } | Event::AssociationLost { reason } => {
+                    log::debug!("SCTP association is over: {reason}");
+                    self.end();
+                }
+                Event::Stream(StreamEvent::Readable { id }) => self.read(id),
+                Event::Stream(StreamEvent::Finished { id } | StreamEvent::Stopped { id, .. }) => {
+                    if let Some(channel) = self.by_stream.get(&id) {
+                        self.remove(*channel);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends every channel; the association does not come back.
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+        self.is_established = false;
+        let open: Vec<ChannelId> = self.channels.keys().copied().collect();
+        open.into_iter().for_each(|id| self.remove(id));
+    }
+
+    fn remove(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.remove(&id) else {
+            return;
+        };
+        self.in_association_bytes -= channel.in_association_bytes;
+        if let Some(stream) = channel.stream {
+            self.by_stream.remove(&stream);
+        }
+        if channel.state != ChannelState::Unannounced {
+            self.events.push_back(SctpEvent::Closed(id));
+        }
+    }
+
+    fn read(&mut self, stream: u16) {
+        loop {
+            let message = match self
+                .association
+                .as_mut()
+                .map(|association| association.stream(stream))
+            {
+                Some(Ok(mut stream)) => stream.read(),
+                _ => return,
+            };
+            let Ok(Some(chunks)) = message else {
+                return;
+            };
+            let kind = chunks.ppi;
+            if chunks.len() > self.max_receive_bytes {
+                self.events.push_back(SctpEvent::Refused);
+                continue;
+            }
+            let mut data = vec![0; chunks.len()];
+            if chunks.read(&mut data).is_ok() {
+                self.dispatch(stream, kind, data);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, stream: u16, kind: PayloadProtocolIdentifier, data: Vec<u8>) {
+        let Some(id) = self.channel_of(stream) else {
+            self.events.push_back(SctpEvent::Refused);
+            self.reset(stream);
+            return;
+        };
+        match kind {
+            PayloadProtocolIdentifier::Dcep => self.handle_dcep(id, stream, &data),
+            PayloadProtocolIdentifier::String | PayloadProtocolIdentifier::Binary => {
+                self.deliver(id, data)
+            }
+            PayloadProtocolIdentifier::StringEmpty | PayloadProtocolIdentifier::BinaryEmpty => {
+                self.deliver(id, Vec::new());
+            }
+            _ => self.events.push_back(SctpEvent::Refused),
+        }
+    }
+
+    fn channel_of(&mut self, stream: u16) -> Option<ChannelId> {
+        if let Some(id) = self.by_stream.get(&stream) {
+            return Some(*id);
+        }
+        if self.channels.len() >= MAX_CHANNELS {
+            return None;
+        }
+        let id = self.new_channel_id();
+        self.channels.insert(id, Channel::theirs(id, stream));
+        self.by_stream.insert(stream, id);
+        Some(id)
+    }
+
+    fn deliver(&mut self, id: ChannelId, data: Vec<u8>) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        let is_early = channel.state == ChannelState::Unannounced;
+        let event = match (is_early, is_early && channel.keep_early(data.clone())) {
+            (false, _) => SctpEvent::Message(id, data),
+            (true, false) => SctpEvent::Refused,
+            (true, true) => return,
+        };
+        self.events.push_back(event);
+    }
+
+    fn handle_dcep(&mut self, id: ChannelId, stream: u16, data: &[u8]) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        match (Message::parse(data), channel.state) {
+            (Some(Message::Open(open)), ChannelState::Unannounced) => {
+                channel.state = ChannelState::Open;
+                self.events
+                    .push_back(SctpEvent::Open(id, open.label.clone()));
+                let early = std::mem::take(&mut channel.early);
+                self.events
+                    .extend(early.into_iter().map(|data| SctpEvent::Message(id, data)));
+                channel.open = open;
+                self.write_dcep(id, stream, &Message::ACKNOWLEDGEMENT_BYTES);
+            }
+            (Some(Message::Acknowledgement), ChannelState::Opening) => {
+                channel.state = ChannelState::Open;
+                self.events
+                    .push_back(SctpEvent::Open(id, channel.open.label.clone()));
+            }
+            (Some(Message::Acknowledgement), _) => {}
+            _ => {
+                self.events.push_back(SctpEvent::Refused);
+                self.reset(stream);
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Writes a message of the establishment protocol and applies the channel's reliability after
+    /// it: the message itself has to be ordered and reliable.
+    fn write_dcep(&mut self, id: ChannelId, stream: u16, bytes: &[u8]) {
+        let (Some(association), Some(channel)) = (&mut self.association, self.channels.get(&id))
+        else {
+            return;
+        };
+        let (kind, number) = channel.open.reliability.parts();
+        let unordered = !channel.open.ordered;
+        let written = association.stream(stream).and_then(|mut stream| {
+            stream.write_with_ppi(bytes, PayloadProtocolIdentifier::Dcep)?;
+            stream.set_reliability_params(unordered, kind, number)
+        });
+        if let Err(error) = written {
+            log::debug!("data channel on stream {stream} cannot be set up: {error}");
+            self.remove(id);
+        }
+    }
+
+    fn reset(&mut self, stream: u16) {
+        let reset = self
+            .association
+            .as_mut()
+            .map(|association| association.stream(stream));
+        if let Some(Ok(mut stream)) = reset
+            && let Err(error) = stream.close()
+        {
+            log::debug!("stream cannot be reset: {error}");
+        }
+    }
+
+    fn open_waiting(&mut self) {
+        let waiting: Vec<ChannelId> = self
+            .channels
+            .values()
+            .filter(|channel| channel.state == ChannelState::Waiting)
+            .map(|channel| channel.id)
+            .collect();
+        for id in waiting {
+            match self.open_free_stream() {
+                Some(stream) => self.announce(id, stream),
+                None => self.remove(id),
+            }
+        }
+    }
+
+    /// Opens the next stream of our parity (RFC 8832 section 6); streams still being reset are skipped.
+    fn open_free_stream(&mut self) -> Option<u16> {
+        let association = self.association.as_mut()?;
+        for _ in 0..MAX_CHANNELS {
+            let stream = self.next_stream;
+            // 65,535 is not a valid stream of a data channel.
+            self.next_stream = if stream >= u16::MAX - 2 {
+                u16::from(!self.is_client)
+            } else {
+                stream + 2
+            };
+            if association
+                .open_stream(stream, PayloadProtocolIdentifier::Binary)
+                .is_ok()
+            {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    fn announce(&mut self, id: ChannelId, stream: u16) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        channel.stream = Some(stream);
+        channel.state = ChannelState::Opening;
+        let bytes = channel.open.to_bytes();
+        self.by_stream.insert(stream, id);
+        self.write_dcep(id, stream, &bytes);
+    }
+
+    /// Looks at what the peer has acknowledged since.
+    fn read_acknowledged(&mut self) {
+        let Some(association) = &mut self.association else {
+            return;
+        };
+        let mut total = 0;
+        for channel in self.channels.values_mut() {
+            if channel.in_association_bytes > 0
+                && let Some(stream) = channel.stream
+            {
+                let buffered = association
+                    .stream(stream)
+                    .and_then(|stream| stream.buffered_amount());
+                channel.in_association_bytes = buffered.unwrap_or(0);
+            }
+            total += channel.in_association_bytes;
+        }
+        self.in_association_bytes = total;
+    }
+
+    /// One message per channel and round, lossy channels first, while the association has room.
+    fn send_queued(&mut self) {
+        let mut sending: Vec<ChannelId> = Vec::new();
+        for is_lossy in [true, false] {
+            let with_messages = self.channels.values().filter(|channel| {
+                channel.is_lossy() == is_lossy && channel.may_send() && !channel.queue.is_empty()
+            });
+            let start = sending.len();
+            sending.extend(with_messages.map(|channel| channel.id));
+            let after = sending[start..].partition_point(|id| *id <= self.last_served);
+            sending[start..].rotate_left(after);
+        }
+        while !sending.is_empty() && self.in_association_bytes < ASSOCIATION_WINDOW_BYTES {
+            sending.retain(|id| self.send_one(*id));
+        }
+        for channel in self.channels.values_mut() {
+            if channel.take_writable() {
+                self.events.push_back(SctpEvent::Writable(channel.id));
+            }
+        }
+    }
+
+    /// Hands one message to the association; `false` when the channel has no more to send for now.
+    fn send_one(&mut self, id: ChannelId) -> bool {
+        if self.in_association_bytes >= ASSOCIATION_WINDOW_BYTES {
+            return false;
+        }
+        let (Some(association), Some(channel)) =
+            (&mut self.association, self.channels.get_mut(&id))
+        else {
+            return false;
+        };
+        let (Some(stream), Some(message)) = (channel.stream, channel.dequeue()) else {
+            return false;
+        };
+        self.last_served = id;
+        // SCTP has no empty messages: one byte stands for none (RFC 8831 section 6.6).
+        let (data, kind) = if message.is_empty() {
+            (
+                Bytes::from_static(&[0]),
+                PayloadProtocolIdentifier::BinaryEmpty,
+            )
+        } else {
+            (Bytes::from(message), PayloadProtocolIdentifier::Binary)
+        };
+        let written = association
+            .stream(stream)
+            .and_then(|mut stream| stream.write_sctp(&data, kind));
+        match written {
+            Ok(_) => {
+                channel.in_association_bytes += data.len();
+                self.in_association_bytes += data.len();
+                true
+            }
+            Err(error) => {
+                log::debug!("data channel message is lost with its stream: {error}");
+                false
+            }
+        }
+    }
+
+    fn close_finished(&mut self) {
+        let finished: Vec<(ChannelId, Option<u16>)> = self
+            .channels
+            .values()
+            .filter(|channel| channel.state == ChannelState::Closing && channel.queue.is_empty())
+            .map(|channel| (channel.id, channel.stream))
+            .collect();
+        for (id, stream) in finished {
+            if let Some(stream) = stream {
+                self.reset(stream);
+            }
+            self.remove(id);
+        }
+    }
+}
+
+fn emit(payload: Payload, sink: &mut dyn FnMut(&[u8])) {
+    if let Payload::RawEncode(packets) = payload {
+        packets.iter().for_each(|packet| sink(packet));
+    }
+}
+
+impl fmt::Debug for Sctp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Sctp")
+            .field("is_established", &self.is_established)
+            .field("is_over", &self.is_over)
+            .field("channels", &self.channels)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,7 @@
+//! Data channels (RFC 8831) with their establishment protocol (RFC 8832) over SCTP.
+
+mod association;
+mod channel;
+mod dcep;
+
+pub(crate) use association::{Sctp, SctpEvent};
