@@ -16,37 +16,55 @@ __version__: Final[str]
 class EngineError(Exception):
     """What failed, the value that was at fault, and what to do."""
 
-# ---- parameters: any object with these attributes (see greenroom.signalling.media_parameters) ----
+# ---- parameters: any object with these attributes, read once (see greenroom.signalling.media_parameters) ----
 
 class PayloadTypeLike(Protocol):
-    payload_type: int
-    codec: str
-    """Lower case: opus, red, pcmu, pcma, vp8, vp9, h264, h265, av1."""
-    clock_rate_hz: int
-    channels: int | None
-    format_parameters: str
-    """The fmtp text, empty when there is none."""
-    rtx_payload_type: int | None
-    feedback: Sequence[str]
-    """rtcp-fb values: "nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"."""
+    @property
+    def payload_type(self) -> int: ...
+    @property
+    def codec(self) -> str:
+        """Lower case: opus, red, pcmu, pcma, vp8, vp9, h264, h265, av1."""
+    @property
+    def clock_rate_hz(self) -> int: ...
+    @property
+    def channels(self) -> int | None: ...
+    @property
+    def format_parameters(self) -> str:
+        """The fmtp text, empty when there is none."""
+    @property
+    def rtx_payload_type(self) -> int | None: ...
+    @property
+    def feedback(self) -> Sequence[str]:
+        """rtcp-fb values: "nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"."""
 
 class HeaderExtensionLike(Protocol):
-    id: int
-    uri: str
+    @property
+    def id(self) -> int: ...
+    @property
+    def uri(self) -> str: ...
 
 class SendLayerLike(Protocol):
-    rid: str | None
-    """None for a track of one layer."""
-    ssrc: int
-    rtx_ssrc: int | None
-    scale_down_by: float
-    max_bitrate_bps: int
-    max_framerate: float
+    @property
+    def rid(self) -> str | None:
+        """None for a track of one layer."""
+    @property
+    def ssrc(self) -> int: ...
+    @property
+    def rtx_ssrc(self) -> int | None: ...
+    @property
+    def scale_down_by(self) -> float: ...
+    @property
+    def max_bitrate_bps(self) -> int: ...
+    @property
+    def max_framerate(self) -> float: ...
 
 class ReceiveLayerLike(Protocol):
-    ssrc: int
-    rtx_ssrc: int | None
-    rid: str | None
+    @property
+    def ssrc(self) -> int: ...
+    @property
+    def rtx_ssrc(self) -> int | None: ...
+    @property
+    def rid(self) -> str | None: ...
 
 # ---- event kinds, with their payloads ----
 # of Peer and SfuTransport

@@ -1,0 +1,94 @@
+"""What a server can be told: addresses, keys, timeouts and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LIVEKIT_VERSION = "1.13.4"
+"""Reported in ServerInfo: the livekit-server whose behaviour is reproduced. Rust-based clients refuse
+to work with a value that is no plain semantic version of at least 1.8.0, so this is not Greenroom's own
+version.
+"""
+
+PROTOCOL_VERSION = 17
+PING_INTERVAL_S = 5
+PING_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what one peer can make the server hold. Each queue says what happens when it is full."""
+
+    signalling_message_bytes: int = 2 * 1024 * 1024
+    """A larger frame closes that signal connection (WebSocket code 1009)."""
+    outgoing_messages: int = 200
+    """Queued for one signal connection; one more closes it, and the client resumes or restarts."""
+    malformed_messages: int = 20
+    """Frames of one signal connection that are no SignalRequest; one more closes it."""
+    published_tracks: int = 128
+    """Published and pending of one participant; one more is refused with LIMIT_EXCEEDED."""
+    pending_candidates: int = 100
+    """Kept of one peer connection until its description comes; later ones are dropped."""
+    remembered_tracks: int = 1000
+    """Tracks that one participant asked about before they exist; further ones are ignored."""
+    name_characters: int = 256
+    """Of room names, identities and display names."""
+    metadata_bytes: int = 512 * 1024
+    attributes_bytes: int = 64 * 1024
+    data_message_bytes: int = 65_535
+    """A larger data packet is dropped and counted."""
+    data_backlog_bytes: int = 64 * 1024 * 1024
+    """Reliable data waiting for one slow receiver; beyond it, packets for that receiver are dropped and
+    counted.
+    """
+    replay_bytes: int = 100_000
+    """Recent reliable data kept for participants that are just joining; the oldest goes first."""
+    update_bytes: int = 128 * 1024
+    """Participant updates larger than this are split."""
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """All settings of one server. Ports of 0 mean any free one."""
+
+    keys: Mapping[str, str]
+    """API key to secret; the first pair signs refreshed tokens."""
+    host: str = "127.0.0.1"
+    """Address of HTTP and signalling; `0.0.0.0` for all of the machine's."""
+    port: int = 0
+    udp_port: int = 0
+    tcp_port: int | None = 0
+    """ICE over TCP; None switches it off."""
+    media_addresses: tuple[str, ...] = ()
+    """Addresses that media is received on.
+
+    Empty: `host`, or every address of the machine when it is a wildcard.
+    """
+    advertised_addresses: tuple[str, ...] = ()
+    """Put into ICE candidates in place of the bound ones, for a host behind address translation."""
+    auto_create_rooms: bool = True
+    empty_timeout_s: int = 300
+    """A room nobody ever joined closes after this long."""
+    departure_timeout_s: int = 20
+    """A room that was left by all closes after this long."""
+    max_participants: int = 0
+    """Per room, when the token's roomConfig does not say; 0 means no limit."""
+    update_interval_s: float = 0.25
+    """Changes that concern no published track are sent to the others in batches of this interval."""
+    speaker_interval_s: float = 0.4
+    join_timeout_s: float = 60.0
+    """A participant whose media connection is not up by then is removed."""
+    answer_timeout_s: float = 15.0
+    """A connected client that leaves an offer unanswered for this long is told to start anew."""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise ValueError("a server needs at least one API key: pass keys={'<key>': '<secret>'}")
+        for key, secret in self.keys.items():
+            if not key or not secret:
+                raise ValueError(f"API key {key!r} or its secret is empty: both must be given")
+        for name, port in (("port", self.port), ("udp_port", self.udp_port), ("tcp_port", self.tcp_port)):
+            if port is not None and not 0 <= port <= 65_535:
+                raise ValueError(f"{name} is {port}: it must be 0 (any) or 1 to 65535")

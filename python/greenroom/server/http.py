@@ -1,0 +1,174 @@
+"""The HTTP surface: health, validation and the way into a signal connection. One table from path to
+handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import hdrs, web
+from livekit.protocol import models
+from livekit.protocol import rtc as messages
+
+from .handlers import handle
+from .join_request import JoinRequest, read_join_request
+from .participant import Participant
+from .refusal import Refusal
+from .room import leave_request
+from .rooms import Rooms
+from .tokens import Claims, bearer_token, verify
+from .websocket import FINISH_LIMIT_S, Session
+
+_logger = logging.getLogger("greenroom.server")
+
+WEBSOCKET_PING_S = 20.0
+_LEADING_SLASHES = re.compile(r"^/+")
+_METHODS = "OPTIONS, HEAD, GET, POST, PATCH, DELETE"
+
+Endpoint = Callable[[web.Request, "Claims | None"], Awaitable[web.StreamResponse]]
+
+
+def text(status: int, body: str) -> web.Response:
+    return web.Response(status=status, text=body, content_type="text/plain", charset="utf-8")
+
+
+class HttpApp:
+    """The aiohttp application of one server."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._endpoints: Mapping[str, Endpoint] = {
+            "/": self._health,
+            "/rtc": self._signal,
+            "/rtc/validate": self._validate,
+            # One connection for both directions is not served: 404 makes clients take the path above.
+            "/rtc/v1": self._not_found,
+            "/rtc/v1/validate": self._not_found,
+        }
+        self.sessions: set[asyncio.Task[None]] = set()
+        """One task for each signal connection that is up."""
+        self.application = web.Application()
+        self.application.router.add_route("*", "/{path:.*}", self._serve)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if request.method == hdrs.METH_OPTIONS:
+            return _preflight(request)
+        try:
+            token = bearer_token(request.headers.get(hdrs.AUTHORIZATION), request.query.get("access_token"))
+            claims = verify(token, self._rooms.config.keys) if token is not None else None
+            path = _LEADING_SLASHES.sub("/", request.path)
+            endpoint = self._endpoints.get(path, self._not_found)
+            response = await endpoint(request, claims)
+        except Refusal as refusal:
+            self._rooms.counters[f"refused_{refusal.status}"] += 1
+            _logger.info("%s %s refused: %d", request.method, request.path, refusal.status)
+            response = text(refusal.status, refusal.body)
+        if not response.prepared:
+            _allow_origin(request, response)
+        return response
+
+    async def _health(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
+        return text(200, "OK")
+
+    async def _not_found(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
+        return text(404, "404 page not found\n")
+
+    def _read(self, request: web.Request, claims: Claims | None, *, strict: bool) -> JoinRequest:
+        limits = self._rooms.config.limits
+        return read_join_request(claims, request.query, limits, strict_attributes=strict)
+
+    async def _validate(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
+        self._rooms.check(self._read(request, claims, strict=True))
+        return text(200, "success")
+
+    async def _signal(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+            return web.Response(status=404)
+        if "join_request" in request.query:
+            return await self._not_found(request, claims)
+        join = self._read(request, claims, strict=False)
+        if join.reconnect:
+            return await self._refuse_resume(request, join)
+        participant = self._rooms.join(join)
+        try:
+            return await self._run_session(request, participant)
+        finally:
+            if participant.state == models.ParticipantInfo.State.JOINING:
+                participant.room.remove(participant, models.DisconnectReason.JOIN_FAILURE)
+
+    async def _refuse_resume(self, request: web.Request, join: JoinRequest) -> web.StreamResponse:
+        # Only an answer over the signal connection makes clients start anew instead of trying again.
+        websocket, session = await self._upgrade(request)
+        leave = leave_request(
+            join.protocol, models.DisconnectReason.STATE_MISMATCH, messages.LeaveRequest.Action.RECONNECT
+        )
+        session.send(messages.SignalResponse(leave=leave).SerializeToString())
+        session.finish()
+        await self._run(session, _ignore)
+        return websocket
+
+    async def _run_session(self, request: web.Request, participant: Participant) -> web.StreamResponse:
+        websocket, session = await self._upgrade(request)
+        if participant.closed:  # a later join of the same identity won meanwhile
+            leave = leave_request(
+                participant.protocol, participant.disconnect_reason, messages.LeaveRequest.Action.DISCONNECT
+            )
+            session.send(messages.SignalResponse(leave=leave).SerializeToString())
+            session.finish()
+        else:
+            participant.room.start(participant, session)
+        try:
+            await self._run(session, functools.partial(handle, participant))
+        finally:
+            participant.session_ended(session)
+        return websocket
+
+    async def _upgrade(self, request: web.Request) -> tuple[web.WebSocketResponse, Session]:
+        config = self._rooms.config
+        websocket = web.WebSocketResponse(
+            timeout=FINISH_LIMIT_S,
+            heartbeat=WEBSOCKET_PING_S,
+            max_msg_size=config.limits.signalling_message_bytes,
+            compress=False,
+        )
+        await websocket.prepare(request)
+        return websocket, Session(websocket, request.transport, config.limits, self._rooms.counters)
+
+    async def _run(self, session: Session, receive: Callable[[messages.SignalRequest], None]) -> None:
+        task = asyncio.create_task(session.run(receive), name="greenroom signal connection")
+        self.sessions.add(task)
+        task.add_done_callback(self.sessions.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+
+def _ignore(_: messages.SignalRequest) -> None:
+    """A session that was refused has nothing to say."""
+
+
+def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:
+    origin = request.headers.get(hdrs.ORIGIN)
+    response.headers["Vary"] = "Origin"
+    if request.path.endswith("/validate"):
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    elif origin is not None:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = "*"
+
+
+def _preflight(request: web.Request) -> web.Response:
+    response = web.Response(status=204)
+    _allow_origin(request, response)
+    response.headers["Access-Control-Allow-Methods"] = _METHODS
+    response.headers["Access-Control-Allow-Headers"] = request.headers.get(
+        "Access-Control-Request-Headers", "*"
+    )
+    response.headers["Access-Control-Max-Age"] = "86400"
+    return response

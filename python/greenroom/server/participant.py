@@ -1,0 +1,295 @@
+"""One participant's session in a room: its state, profile, permissions, tracks and connections.
+
+The session outlives its signal connection (`Session`): a signal connection can be lost and another attached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from livekit.protocol import models
+from livekit.protocol import rtc as messages
+
+from greenroom.signalling.server_description import codec_of_mime_type
+
+from . import ids, tokens
+from .data_sender import DataSender
+from .permissions import is_dependent, kind_of
+from .publisher import PublisherConnection
+from .subscriber import SubscriberConnection
+from .subscriptions import Subscriptions, subscribed_quality
+
+if TYPE_CHECKING:
+    from .join_request import JoinRequest
+    from .media_connection import MediaConnection
+    from .publications import Publication
+    from .room import Room
+    from .websocket import Session
+
+_logger = logging.getLogger("greenroom.server")
+
+State = models.ParticipantInfo.State
+REFRESH_INTERVAL_S = 300.0
+EXCELLENT_SCORE = 4.5
+
+
+class Participant:
+    """Made when a join is accepted; started when its signal connection is up; closed once, by its room."""
+
+    def __init__(self, room: Room, request: JoinRequest) -> None:
+        self.room = room
+        self.sid = ids.participant_sid()
+        self.identity = request.identity
+        self.claims = request.claims
+        self.protocol = request.protocol
+        self.client = request.client
+        self.adaptive_stream = request.adaptive_stream
+        self.permission = request.grant.permission()
+        self.kind = kind_of(self.claims.kind)
+        self.name = self.claims.name
+        self.metadata = self.claims.metadata
+        self.attributes = dict(request.attributes)
+        self.state: State = State.JOINING
+        self.version = 0
+        self.joined_at_ms = time.time_ns() // 1_000_000
+        self.disconnect_reason: models.DisconnectReason = models.DisconnectReason.UNKNOWN_REASON
+        self.subscriber_primary = self.protocol > 2 and self.permission.can_subscribe
+        self.last_reliable_sequence = 0
+        self.session: Session | None = None
+        self.publications: dict[str, Publication] = {}
+        self._subscription_permission: messages.SubscriptionPermission | None = None
+        self._rated: set[str] = set()
+        self._was_active = False
+        self._refresh_timer: asyncio.TimerHandle | None = None
+        self._join_timer: asyncio.TimerHandle | None = None
+        self.publisher = PublisherConnection(self, room.plane)
+        self.subscriber = SubscriberConnection(self, room.plane)
+        self.data = DataSender(self._send_data, room.config.limits, room.counters)
+        self.data.on_established = lambda: room.data.established(self)
+        self.subscriptions = Subscriptions(self, automatic=request.auto_subscribe)
+
+    # ---- what it is ----
+
+    @property
+    def hidden(self) -> bool:
+        return bool(self.permission.hidden)
+
+    @property
+    def dependent(self) -> bool:
+        """Not counted, and not keeping the room open."""
+        return is_dependent(self.kind, self.permission)
+
+    @property
+    def is_agent(self) -> bool:
+        return self.kind == models.ParticipantInfo.Kind.AGENT or self.permission.agent
+
+    @property
+    def started(self) -> bool:
+        return self.state in (State.JOINED, State.ACTIVE)
+
+    @property
+    def closed(self) -> bool:
+        return self.state == State.DISCONNECTED
+
+    def info(self) -> models.ParticipantInfo:
+        """What others are told."""
+        return models.ParticipantInfo(
+            sid=self.sid,
+            identity=self.identity,
+            state=self.state,
+            tracks=[p.info for p in self.publications.values()],
+            metadata=self.metadata,
+            joined_at=self.joined_at_ms // 1000,
+            joined_at_ms=self.joined_at_ms,
+            name=self.name,
+            version=self.version,
+            permission=self.permission,
+            is_publisher=bool(self.publications),
+            kind=self.kind,
+            attributes=self.attributes,
+            disconnect_reason=self.disconnect_reason,
+            client_protocol=self.client.client_protocol,
+            capabilities=self.client.capabilities,
+        )
+
+    # ---- signalling ----
+
+    def send(self, response: messages.SignalResponse) -> None:
+        """Queue one message; without a signal connection it is lost (a resume sends the whole state anew)."""
+        if self.session is not None:
+            self.session.send(response.SerializeToString())
+
+    def send_encoded(self, response: bytes) -> None:
+        if self.session is not None:
+            self.session.send(response)
+
+    def start(self, session: Session, join: messages.JoinResponse) -> None:
+        """The signal connection is up: greet, and begin to negotiate."""
+        self.session = session
+        self.send(messages.SignalResponse(join=join))
+        self.state = State.JOINED
+        self.version += 1
+        self.send_refresh_token()
+        loop = asyncio.get_running_loop()
+        self._join_timer = loop.call_later(self.room.config.join_timeout_s, self._join_timed_out)
+        if self.subscriber_primary:
+            self.subscriber.open_channels()
+        for publication in self.room.announced_publications():
+            if publication.publisher is not self:
+                self.subscriptions.reconcile(publication)
+        if self.subscriber_primary:
+            self.subscriber.negotiate(at_once=True)
+
+    def _join_timed_out(self) -> None:
+        if self.state == State.JOINED:
+            self.room.remove(self, models.DisconnectReason.JOIN_FAILURE)
+
+    def send_refresh_token(self) -> None:
+        """Send a newer token now, and again every five minutes."""
+        if self._refresh_timer is not None:
+            self._refresh_timer.cancel()
+        key, secret = next(iter(self.room.config.keys.items()))
+        token = tokens.refresh(self.claims, key, secret)
+        self.send(messages.SignalResponse(refresh_token=token))
+        loop = asyncio.get_running_loop()
+        self._refresh_timer = loop.call_later(REFRESH_INTERVAL_S, self.send_refresh_token)
+
+    def session_ended(self, session: Session) -> None:
+        """The signal connection was lost without a leave."""
+        if self.session is not session:
+            return
+        self.session = None
+        if not self._was_active and not self.closed:
+            self.room.remove(self, models.DisconnectReason.SIGNAL_CLOSE)
+
+    # ---- connections ----
+
+    def _is_primary(self, connection: MediaConnection) -> bool:
+        primary = self.subscriber if self.subscriber_primary else self.publisher
+        return primary.connection is connection
+
+    def connection_up(self, connection: MediaConnection) -> None:
+        if not self._is_primary(connection) or self.state != State.JOINED:
+            return
+        self._was_active = True
+        self.state = State.ACTIVE
+        self.rate(self.sid)
+        self.room.changed(self)
+
+    def connection_lost(self, connection: MediaConnection, reason: str) -> None:
+        """A media connection failed for good: the client starts anew, or is gone."""
+        connection.connected = False
+        if self.closed:
+            return
+        if self.session is None:
+            self.room.remove(self, models.DisconnectReason.CONNECTION_TIMEOUT)
+        else:
+            self.restart_client(
+                f"a media connection failed: {reason}", models.DisconnectReason.CONNECTION_TIMEOUT
+            )
+
+    def restart_client(self, why: str, reason: models.DisconnectReason) -> None:
+        """End this session and ask the client for a new one."""
+        _logger.info("%s in room %s has to start anew: %s", self.identity, self.room.name, why)
+        self.room.counters["sessions_restarted"] += 1
+        self.room.remove(self, reason, action=messages.LeaveRequest.Action.RECONNECT)
+
+    def rate(self, participant_sid: str) -> None:
+        """Tell the connection quality of a participant, once: it is always excellent."""
+        if participant_sid in self._rated or self.protocol <= 4:
+            return
+        self._rated.add(participant_sid)
+        quality = messages.ConnectionQualityInfo(
+            participant_sid=participant_sid, quality=models.ConnectionQuality.EXCELLENT, score=EXCELLENT_SCORE
+        )
+        self.send(
+            messages.SignalResponse(connection_quality=messages.ConnectionQualityUpdate(updates=[quality]))
+        )
+
+    # ---- publishing ----
+
+    def publish(self, publication: Publication) -> None:
+        """The track's media path is up: everybody is told, and those who want it are subscribed."""
+        self.publications[publication.sid] = publication
+        self.room.track_published(publication)
+
+    def unpublish(self, publication: Publication) -> None:
+        """The track ended."""
+        was_announced = self.publications.pop(publication.sid, None) is not None
+        self.room.track_unpublished(publication, announced=was_announced)
+        publication.close()
+
+    def first_subscriber(self, publication: Publication) -> None:
+        """Somebody receives the track."""
+        if publication.first_subscriber_reported:
+            return
+        publication.first_subscriber_reported = True
+        if codec_of_mime_type(publication.info.mime_type) != "opus" and not publication.info.muted:
+            update = subscribed_quality(publication)
+            self.send(messages.SignalResponse(subscribed_quality_update=update))
+        self.send(
+            messages.SignalResponse(track_subscribed=messages.TrackSubscribed(track_sid=publication.sid))
+        )
+
+    def set_subscription_permission(self, permission: messages.SubscriptionPermission) -> None:
+        """Who may subscribe to this participant's tracks from now on; running subscriptions follow."""
+        self._subscription_permission = None if permission.all_participants else permission
+        for publication in self.publications.values():
+            self.room.reconcile(publication)
+
+    def allows(self, subscriber: Participant, track_sid: str) -> bool:
+        """Whether this publisher lets `subscriber` have the track."""
+        permission = self._subscription_permission
+        if permission is None or subscriber.permission.recorder:
+            return True
+        for entry in permission.track_permissions:
+            if subscriber.sid == entry.participant_sid or subscriber.identity == entry.participant_identity:
+                return entry.all_tracks or track_sid in entry.track_sids
+        return False
+
+    def update_profile(
+        self,
+        *,
+        name: str | None = None,
+        metadata: str | None = None,
+        attributes: dict[str, str] | None = None,
+    ) -> None:
+        """Change what is given; an attribute with an empty value is deleted. Everybody is told at once."""
+        self.name = self.name if name is None else name
+        self.metadata = self.metadata if metadata is None else metadata
+        for key, value in (attributes or {}).items():
+            if value:
+                self.attributes[key] = value
+            else:
+                self.attributes.pop(key, None)
+        self.claims = tokens.with_profile(
+            self.claims, name=self.name, metadata=self.metadata, attributes=self.attributes
+        )
+        self.room.changed(self, at_once=True)
+        self.send_refresh_token()
+
+    # ---- data ----
+
+    def _send_data(self, channel: int, message: bytes) -> bool:
+        primary = self.subscriber if self.subscriber_primary else self.publisher
+        return primary.connection.closed or primary.connection.send(channel, message)
+
+    def data_received(self, label: str, message: bytes) -> None:
+        """A message came on one of the client's channels."""
+        self.room.data.receive(self, label, message)
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Free everything; the room has told everybody. Harmless twice."""
+        for timer in (self._refresh_timer, self._join_timer):
+            if timer is not None:
+                timer.cancel()
+        self.subscriptions.close()
+        self.data.close()
+        self.publisher.close()
+        self.subscriber.close()
+        self.publications.clear()

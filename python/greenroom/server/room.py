@@ -1,0 +1,363 @@
+"""One room: who is in it, what they publish, and who is told of what."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from livekit.protocol import models
+from livekit.protocol import room as room_messages
+from livekit.protocol import rtc as messages
+
+from . import ids
+from .config import ServerConfig
+from .data_router import DataRouter
+from .join_response import join_response
+from .participant import Participant, State
+from .permissions import is_dependent, kind_of
+from .refusal import Refusal
+from .speakers import Speakers
+
+if TYPE_CHECKING:
+    from .join_request import JoinRequest
+    from .media_connection import MediaPlane
+    from .publications import Publication
+    from .websocket import Session
+
+_logger = logging.getLogger("greenroom.server")
+
+DisconnectReason = models.DisconnectReason
+
+
+class Room:
+    """Made on the first join. `on_closed` is called once, when it ends by itself or is closed."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: room_messages.RoomConfiguration,
+        *,
+        config: ServerConfig,
+        plane: MediaPlane,
+        node_id: str,
+        counters: Counter[str],
+        on_closed: Callable[[Room], None],
+    ) -> None:
+        self.name = name
+        self.sid = ids.room_sid()
+        self.config = config
+        self.plane = plane
+        self.node_id = node_id
+        self.counters = counters
+        self.sif_trailer = ids.sif_trailer()
+        self.metadata = settings.metadata
+        self.max_participants = settings.max_participants or config.max_participants
+        self.empty_timeout_s = settings.empty_timeout or config.empty_timeout_s
+        self.departure_timeout_s = settings.departure_timeout or config.departure_timeout_s
+        self.created_at_ms = time.time_ns() // 1_000_000
+        self.closed = False
+        self.speakers = Speakers(self)
+        self._loop = asyncio.get_running_loop()
+        self.data = DataRouter(self, self._loop.time)
+        self._on_closed = on_closed
+        self._participants: dict[str, Participant] = {}
+        """By identity, those whose signal connection is not up yet included."""
+        self._publications: dict[str, Publication] = {}
+        self._changed: dict[str, models.ParticipantInfo] = {}
+        """By identity: what the next batch of updates tells."""
+        self._counts = (0, 0)
+        self._batch_timer: asyncio.TimerHandle | None = None
+        self._speaker_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._wait_idle(self.empty_timeout_s)
+
+    # ---- what is in it ----
+
+    def started_participants(self) -> list[Participant]:
+        return [p for p in self._participants.values() if p.started]
+
+    def participant(self, identity: str) -> Participant | None:
+        return self._participants.get(identity)
+
+    def publication(self, track_sid: str) -> Publication | None:
+        """An announced track."""
+        return self._publications.get(track_sid)
+
+    def announced_publications(self) -> list[Publication]:
+        return list(self._publications.values())
+
+    def info(self) -> models.Room:
+        participants, publishers = self._count()
+        return models.Room(
+            sid=self.sid,
+            name=self.name,
+            empty_timeout=self.empty_timeout_s,
+            departure_timeout=self.departure_timeout_s,
+            max_participants=self.max_participants,
+            creation_time=self.created_at_ms // 1000,
+            creation_time_ms=self.created_at_ms,
+            metadata=self.metadata,
+            num_participants=participants,
+            num_publishers=publishers,
+            active_recording=self._is_recorded(),
+        )
+
+    def _count(self) -> tuple[int, int]:
+        counted = [p for p in self.started_participants() if not p.dependent]
+        return len(counted), sum(1 for p in counted if p.publications)
+
+    def _is_recorded(self) -> bool:
+        egress = models.ParticipantInfo.Kind.EGRESS
+        return any(p.permission.recorder or p.kind == egress for p in self.started_participants())
+
+    # ---- joining ----
+
+    def join(self, request: JoinRequest) -> Participant:
+        """Admit a participant, before its signal connection is accepted. Raises Refusal when the room
+        is full.
+
+        An older session of the same identity ends here.
+        """
+        self._check_room_for(request)
+        participant = Participant(self, request)
+        existing = self._participants.get(request.identity)
+        if existing is not None:
+            self.remove(existing, DisconnectReason.DUPLICATE_IDENTITY, replaced=True)
+        self._participants[participant.identity] = participant
+        self._stop_idle_timer()
+        return participant
+
+    def _check_room_for(self, request: JoinRequest) -> None:
+        dependent = is_dependent(kind_of(request.claims.kind), request.grant.permission())
+        if dependent or not self.max_participants:
+            return
+        others = [
+            p for p in self._participants.values() if not p.dependent and p.identity != request.identity
+        ]
+        if len(others) >= self.max_participants:
+            _logger.info(
+                "%s was refused: room %s is full (max_participants %d)",
+                request.identity,
+                self.name,
+                self.max_participants,
+            )
+            raise Refusal(500, "connection closed by media")
+
+    def start(self, participant: Participant, session: Session) -> None:
+        """The participant's signal connection is up."""
+        recorded = self._is_recorded()
+        others = [p.info() for p in self.started_participants() if not p.hidden]
+        participant.start(session, join_response(self, participant, others))
+        self.changed(participant)
+        if self._is_recorded() != recorded:
+            self.send_room_update()
+
+    # ---- leaving ----
+
+    def remove(
+        self,
+        participant: Participant,
+        reason: DisconnectReason,
+        *,
+        action: messages.LeaveRequest.Action = messages.LeaveRequest.Action.DISCONNECT,
+        replaced: bool = False,
+    ) -> None:
+        """End a participant's session; it is told with a leave, the others with an update. Harmless twice.
+
+        `replaced`: a new session of the same identity follows, whose update is all that current clients need.
+        """
+        if participant.closed:
+            return
+        was_visible = participant.started and not participant.hidden
+        if self._participants.get(participant.identity) is participant:
+            del self._participants[participant.identity]
+        self._say_goodbye(participant, reason, action)
+        participant.state = State.DISCONNECTED
+        participant.disconnect_reason = reason
+        participant.version += 1
+        was_publisher = bool(participant.publications)
+        for publication in list(participant.publications.values()):
+            participant.publications.pop(publication.sid, None)
+            self._end_publication(publication)
+        participant.close()
+        self.data.forget(participant)
+        self.speakers.left(participant)
+        if was_visible:
+            self._tell_departure(participant, at_once=was_publisher, replaced=replaced)
+        if not any(not p.dependent for p in self._participants.values()) and not replaced:
+            self._wait_idle(self.departure_timeout_s)
+
+    def _say_goodbye(
+        self,
+        participant: Participant,
+        reason: DisconnectReason,
+        action: messages.LeaveRequest.Action,
+    ) -> None:
+        session = participant.session
+        if session is None:
+            return
+        participant.send(messages.SignalResponse(leave=leave_request(participant.protocol, reason, action)))
+        participant.session = None
+        session.finish()
+
+    def _tell_departure(self, participant: Participant, *, at_once: bool, replaced: bool) -> None:
+        info = participant.info()
+        if replaced:
+            self._changed.pop(participant.identity, None)
+            old_clients = [p for p in self.started_participants() if p.protocol <= 11]
+            self._send_update([info], old_clients)
+        elif at_once:
+            self._changed.pop(participant.identity, None)
+            self._send_update([info], self.started_participants())
+            self._schedule_batch()
+        else:
+            self._changed[participant.identity] = info
+            self._schedule_batch()
+
+    # ---- updates ----
+
+    def changed(self, participant: Participant, *, at_once: bool = False) -> None:
+        """Something about the participant is different.
+
+        It is told at once, the others too or in the next batch.
+        """
+        participant.version += 1
+        if not participant.started:
+            return
+        info = participant.info()
+        if participant.hidden:
+            self._send_update([info], [participant])
+        elif at_once or participant.publications:
+            self._changed.pop(participant.identity, None)
+            self._send_update([info], self.started_participants())
+            self._schedule_batch()
+        else:
+            self._send_update([info], [participant])
+            self._changed[participant.identity] = info
+            self._schedule_batch()
+
+    def _schedule_batch(self) -> None:
+        if self._batch_timer is None and not self.closed:
+            self._batch_timer = self._loop.call_later(self.config.update_interval_s, self._send_batch)
+
+    def _send_batch(self) -> None:
+        self._batch_timer = None
+        changed, self._changed = self._changed, {}
+        if changed:
+            self._send_update(list(changed.values()), self.started_participants())
+        counts = self._count()
+        if counts != self._counts:
+            self._counts = counts
+            self.send_room_update()
+
+    def _send_update(self, infos: list[models.ParticipantInfo], receivers: list[Participant]) -> None:
+        if not receivers:
+            return
+        for chunk in _chunks(infos, self.config.limits.update_bytes):
+            update = messages.SignalResponse(update=messages.ParticipantUpdate(participants=chunk))
+            encoded = update.SerializeToString()
+            for receiver in receivers:
+                receiver.send_encoded(encoded)
+
+    def send_room_update(self) -> None:
+        """Tell everybody what the room's own data is now."""
+        update = messages.SignalResponse(
+            room_update=messages.RoomUpdate(room=self.info())
+        ).SerializeToString()
+        for participant in self.started_participants():
+            participant.send_encoded(update)
+
+    # ---- tracks ----
+
+    def track_published(self, publication: Publication) -> None:
+        """A track's media path is up: everybody learns of it, and those who want it are subscribed."""
+        self._publications[publication.sid] = publication
+        self.changed(publication.publisher, at_once=True)
+        self.reconcile(publication)
+        if self._speaker_timer is None and publication.info.source == models.TrackSource.MICROPHONE:
+            self._speaker_timer = self._loop.call_later(self.config.speaker_interval_s, self._speaker_tick)
+
+    def track_unpublished(self, publication: Publication, *, announced: bool) -> None:
+        self._end_publication(publication)
+        if announced:
+            self.changed(publication.publisher, at_once=True)
+
+    def _end_publication(self, publication: Publication) -> None:
+        if self._publications.pop(publication.sid, None) is None:
+            return
+        for participant in self.started_participants():
+            participant.subscriptions.ended(publication)
+
+    def reconcile(self, publication: Publication) -> None:
+        """Subscriptions of this track follow wishes and permissions again."""
+        for participant in self.started_participants():
+            if participant is not publication.publisher:
+                participant.subscriptions.reconcile(publication)
+
+    def _speaker_tick(self) -> None:
+        self.speakers.tick()
+        has_microphone = any(
+            p.info.source == models.TrackSource.MICROPHONE for p in self._publications.values()
+        )
+        self._speaker_timer = (
+            self._loop.call_later(self.config.speaker_interval_s, self._speaker_tick)
+            if has_microphone
+            else None
+        )
+
+    # ---- the end ----
+
+    def _wait_idle(self, timeout_s: float) -> None:
+        self._stop_idle_timer()
+        if not self.closed:
+            self._idle_timer = self._loop.call_later(timeout_s, self.close, DisconnectReason.ROOM_CLOSED)
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None and any(not p.dependent for p in self._participants.values()):
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    def close(self, reason: DisconnectReason) -> None:
+        """End the room: everybody in it gets a leave with `reason`. Harmless twice."""
+        if self.closed:
+            return
+        self.closed = True
+        for participant in list(self._participants.values()):
+            self.remove(participant, reason)
+        for timer in (self._batch_timer, self._speaker_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
+        self._on_closed(self)
+
+
+def leave_request(
+    protocol: int,
+    reason: DisconnectReason,
+    action: messages.LeaveRequest.Action,
+) -> messages.LeaveRequest:
+    """A leave in the form that the client's protocol understands: an action, or only `can_reconnect`
+    (<= 12).
+    """
+    if protocol > 12:
+        return messages.LeaveRequest(reason=reason, action=action)
+    return messages.LeaveRequest(
+        reason=reason, can_reconnect=action != messages.LeaveRequest.Action.DISCONNECT
+    )
+
+
+def _chunks(infos: list[models.ParticipantInfo], limit_bytes: int) -> Iterator[list[models.ParticipantInfo]]:
+    chunk: list[models.ParticipantInfo] = []
+    size = 0
+    for info in infos:
+        info_size = info.ByteSize()
+        if chunk and size + info_size > limit_bytes:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(info)
+        size += info_size
+    if chunk:
+        yield chunk

@@ -1,0 +1,71 @@
+"""All rooms of one server."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from livekit.protocol import models
+
+from . import ids
+from .config import ServerConfig
+from .join_request import JoinRequest
+from .media_connection import MediaPlane
+from .participant import Participant
+from .refusal import Refusal
+from .room import Room
+
+
+class Rooms:
+    """Rooms by name: made by the first join, gone when they close."""
+
+    def __init__(self, config: ServerConfig, plane: MediaPlane, counters: Counter[str]) -> None:
+        self.config = config
+        self.counters = counters
+        self.node_id = ids.node_id()
+        self._plane = plane
+        self._rooms: dict[str, Room] = {}
+
+    def get(self, name: str) -> Room | None:
+        return self._rooms.get(name)
+
+    def check(self, request: JoinRequest) -> None:
+        """Raise Refusal when a join would meet no room and may not make one."""
+        may_create = self.config.auto_create_rooms or request.grant.room_create
+        if request.room not in self._rooms and not may_create:
+            raise Refusal(404, "requested room does not exist")
+
+    def join(self, request: JoinRequest) -> Participant:
+        """Admit a participant into its room, which is made if need be. Raises Refusal."""
+        self.check(request)
+        room = self._rooms.get(request.room)
+        if room is None:
+            room = Room(
+                request.room,
+                request.claims.room_config,
+                config=self.config,
+                plane=self._plane,
+                node_id=self.node_id,
+                counters=self.counters,
+                on_closed=self._forget,
+            )
+            self._rooms[room.name] = room
+        return room.join(request)
+
+    def find(self, request: JoinRequest) -> Participant | None:
+        """The live session that a resume means: the same room and identity, and the same SID when it is
+        given.
+        """
+        room = self._rooms.get(request.room)
+        participant = room.participant(request.identity) if room is not None else None
+        if participant is None or request.participant_sid not in ("", participant.sid):
+            return None
+        return participant
+
+    def _forget(self, room: Room) -> None:
+        if self._rooms.get(room.name) is room:
+            del self._rooms[room.name]
+
+    def close(self, reason: models.DisconnectReason) -> None:
+        """End every room."""
+        for room in list(self._rooms.values()):
+            room.close(reason)

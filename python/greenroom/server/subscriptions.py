@@ -1,0 +1,236 @@
+"""What one participant receives: its wishes, what it may have, and the down tracks that follow from both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from livekit.protocol import models
+from livekit.protocol import rtc as messages
+
+from greenroom import _engine
+from greenroom.signalling.sdp import MediaKind
+from greenroom.signalling.server_description import codec_of_mime_type
+
+if TYPE_CHECKING:
+    from .participant import Participant
+    from .publications import Publication
+
+NOT_FOUND_S = 60.0
+"""How long a wish for a track that does not exist is kept."""
+_ALL_TEMPORAL_LAYERS = 3
+
+
+class Subscription:
+    """One track on its way to one participant; it has a down track once the client answered the offer."""
+
+    def __init__(self, publication: Publication) -> None:
+        self.publication = publication
+        self.mid = ""
+        self.ssrc = 0
+        self.rtx_ssrc: int | None = None
+        self.down_track: _engine.DownTrack | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        if self.down_track is not None:
+            self.down_track.close()
+            self.down_track = None
+
+
+class Subscriptions:
+    """All subscriptions of one participant, by track SID."""
+
+    def __init__(self, participant: Participant, *, automatic: bool) -> None:
+        self._participant = participant
+        self._automatic = automatic
+        self._wishes: dict[str, bool] = {}
+        self._settings: dict[str, messages.UpdateTrackSettings] = {}
+        self._active: dict[str, Subscription] = {}
+        self._allowed: dict[str, bool] = {}
+        """What the client was last told about its permission, by track SID."""
+        self._missing: dict[str, asyncio.TimerHandle] = {}
+
+    def __contains__(self, track_sid: str) -> bool:
+        return track_sid in self._active
+
+    def publisher_sids(self) -> set[str]:
+        """Of the participants that at least one track is subscribed of."""
+        return {s.publication.publisher.sid for s in self._active.values()}
+
+    # ---- wishes ----
+
+    def wish(self, track_sids: Iterable[str], subscribe: bool) -> None:
+        """The client's UpdateSubscription."""
+        for track_sid in dict.fromkeys(track_sids):
+            publication = self._participant.room.publication(track_sid)
+            if publication is None and not self._may_remember():
+                continue
+            self._wishes[track_sid] = subscribe
+            if publication is not None:
+                self.reconcile(publication)
+            elif subscribe and track_sid not in self._missing:
+                loop = asyncio.get_running_loop()
+                self._missing[track_sid] = loop.call_later(NOT_FOUND_S, self._not_found, track_sid)
+            elif not subscribe:
+                self._found(track_sid)
+
+    def _may_remember(self) -> bool:
+        return len(self._wishes) < self._participant.room.config.limits.remembered_tracks
+
+    def _found(self, track_sid: str) -> None:
+        timer = self._missing.pop(track_sid, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _not_found(self, track_sid: str) -> None:
+        del self._missing[track_sid]
+        self._wishes.pop(track_sid, None)
+        self._report(track_sid, models.SubscriptionError.SE_TRACK_NOTFOUND)
+
+    def _report(self, track_sid: str, error: models.SubscriptionError) -> None:
+        self._participant.send(
+            messages.SignalResponse(
+                subscription_response=messages.SubscriptionResponse(track_sid=track_sid, err=error)
+            )
+        )
+
+    # ---- from wish to subscription ----
+
+    def reconcile(self, publication: Publication) -> None:
+        """Make what is there follow what is wished and allowed. Called when either may have changed."""
+        sid = publication.sid
+        self._found(sid)
+        wished = self._wishes.get(sid, self._automatic) and publication.announced
+        permitted = self._participant.permission.can_subscribe
+        allowed = publication.publisher.allows(self._participant, sid)
+        if wished and permitted:
+            self._tell_allowed(publication, allowed)
+        subscription = self._active.get(sid)
+        if wished and permitted and allowed:
+            if subscription is None:
+                self._subscribe(publication)
+        elif subscription is not None:
+            self._unsubscribe(subscription)
+
+    def _tell_allowed(self, publication: Publication, allowed: bool) -> None:
+        if self._allowed.get(publication.sid) == allowed:
+            return
+        self._allowed[publication.sid] = allowed
+        update = messages.SubscriptionPermissionUpdate(
+            participant_sid=publication.publisher.sid, track_sid=publication.sid, allowed=allowed
+        )
+        self._participant.send(messages.SignalResponse(subscription_permission_update=update))
+
+    def _subscribe(self, publication: Publication) -> None:
+        subscription = Subscription(publication)
+        self._active[publication.sid] = subscription
+        self._participant.subscriber.add(subscription)
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        publication = subscription.publication
+        del self._active[publication.sid]
+        if self._wishes.get(publication.sid) is False:
+            self._allowed.pop(publication.sid, None)  # told anew when subscribed again
+        subscription.close()
+        self._participant.subscriber.remove(subscription)
+        self._participant.room.speakers.unsubscribed(self._participant, publication.publisher)
+
+    def ended(self, publication: Publication) -> None:
+        """The track is gone: forget all about it."""
+        sid = publication.sid
+        subscription = self._active.get(sid)
+        if subscription is not None:
+            self._unsubscribe(subscription)
+        self._allowed.pop(sid, None)
+        self._settings.pop(sid, None)
+        self._wishes.pop(sid, None)
+
+    def fail(self, subscription: Subscription, error: models.SubscriptionError) -> None:
+        """The client can't take the track; it is told, and the wish is dropped."""
+        sid = subscription.publication.sid
+        self._wishes[sid] = False
+        if self._active.get(sid) is subscription:
+            self._unsubscribe(subscription)
+        self._report(sid, error)
+
+    # ---- bound to a down track ----
+
+    def bound(self, subscription: Subscription, down_track: _engine.DownTrack) -> None:
+        """The client answered: media flows from here on."""
+        publication = subscription.publication
+        subscription.down_track = down_track
+        self._apply_settings(subscription)
+        if publication.kind is MediaKind.VIDEO:
+            self._send_stream_state(publication)
+        self._participant.rate(publication.publisher.sid)
+        self._participant.room.speakers.subscribed(self._participant, publication.publisher)
+        if not self._participant.hidden:
+            publication.publisher.first_subscriber(publication)
+
+    def _send_stream_state(self, publication: Publication) -> None:
+        state = messages.StreamStateInfo(
+            participant_sid=publication.publisher.sid,
+            track_sid=publication.sid,
+            state=messages.StreamState.ACTIVE,
+        )
+        self._participant.send(
+            messages.SignalResponse(stream_state_update=messages.StreamStateUpdate(stream_states=[state]))
+        )
+
+    # ---- settings ----
+
+    def set_settings(self, settings: messages.UpdateTrackSettings) -> None:
+        """The client's UpdateTrackSettings, which replaces earlier ones; kept for tracks that come later."""
+        for sid in settings.track_sids:
+            if (
+                sid not in self._settings
+                and len(self._settings) >= self._participant.room.config.limits.remembered_tracks
+            ):
+                return
+            self._settings[sid] = settings
+            subscription = self._active.get(sid)
+            if subscription is not None:
+                self._apply_settings(subscription)
+
+    def _apply_settings(self, subscription: Subscription) -> None:
+        down_track, publication = subscription.down_track, subscription.publication
+        if down_track is None:
+            return
+        settings = self._settings.get(publication.sid)
+        down_track.set_enabled(settings is None or not settings.disabled)
+        if publication.kind is MediaKind.VIDEO:
+            quality = self._quality(publication, settings)
+            down_track.set_max_layer(publication.spatial_layer(quality), _ALL_TEMPORAL_LAYERS)
+
+    def _quality(self, publication: Publication, settings: messages.UpdateTrackSettings | None) -> int:
+        if settings is None:
+            adaptive = self._participant.adaptive_stream
+            return models.VideoQuality.LOW if adaptive else models.VideoQuality.HIGH
+        if settings.width > 0:
+            return publication.quality_for(settings.width, settings.height)
+        return settings.quality  # left out means LOW
+
+    def close(self) -> None:
+        for timer in self._missing.values():
+            timer.cancel()
+        self._missing.clear()
+        for subscription in self._active.values():
+            subscription.close()
+        self._active.clear()
+
+
+def subscribed_quality(publication: Publication) -> messages.SubscribedQualityUpdate:
+    """What the publisher is told to send: everything, as long as somebody is subscribed."""
+    qualities = [
+        messages.SubscribedQuality(quality=quality, enabled=True)
+        for quality in (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+    ]
+    codec = codec_of_mime_type(publication.info.mime_type)
+    return messages.SubscribedQualityUpdate(
+        track_sid=publication.sid,
+        subscribed_qualities=qualities,
+        subscribed_codecs=[messages.SubscribedCodec(codec=codec, qualities=qualities)],
+    )
