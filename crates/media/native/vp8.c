@@ -28,17 +28,17 @@ static void fill_configuration(vpx_codec_enc_cfg_t *cfg, const greenroom_vp8_set
     cfg->g_lag_in_frames = 0;
     cfg->rc_end_usage = VPX_CBR;
     cfg->rc_target_bitrate = settings->bitrate_kbps;
-    /* Percent of the buffer below which frames are dropped; text is worth waiting for, motion too, but less. */
-    cfg->rc_dropframe_thresh = settings->screen_content_mode ? 0 : 30;
+    /* Percent of the buffer below which frames are dropped. */
+    cfg->rc_dropframe_thresh = 30;
     cfg->rc_resize_allowed = 0;
     cfg->rc_min_quantizer = settings->screen_content_mode ? 8 : 2;
-    cfg->rc_max_quantizer = settings->screen_content_mode ? 54 : 56;
+    cfg->rc_max_quantizer = 63;
     cfg->rc_undershoot_pct = 100;
     cfg->rc_overshoot_pct = 15;
-    /* Milliseconds of stream at the target rate. */
-    cfg->rc_buf_initial_sz = 500;
-    cfg->rc_buf_optimal_sz = 600;
-    cfg->rc_buf_sz = 1000;
+    /* Milliseconds of stream at the target rate: short, for a live link. */
+    cfg->rc_buf_initial_sz = 300;
+    cfg->rc_buf_optimal_sz = 400;
+    cfg->rc_buf_sz = 600;
     cfg->kf_mode = VPX_KF_DISABLED;
 }
 

@@ -1,6 +1,10 @@
 //! What every codec offers, and how to make one.
 
-use super::{I420Frame, Result, VideoError};
+use super::decoder::RealtimeDecoder;
+use super::encoder::RealtimeEncoder;
+use super::h264::{H264Decoder, H264Encoder};
+use super::vp8::{Vp8Decoder, Vp8Encoder};
+use super::{I420Frame, Result};
 
 /// Smallest and largest side of a picture an encoder takes, in pixels.
 pub const ENCODER_SIZE_RANGE: (u32, u32) = (2, 4096);
@@ -63,23 +67,18 @@ pub trait VideoDecoder: Send {
     fn decode(&mut self, data: &[u8]) -> Result<Option<I420Frame>>;
 }
 
-/// Make an encoder.
+/// Make an encoder. Fails for sizes outside 2 to 4096, rates of 0, and (H264) above 9.4 million pixels.
 pub fn create_encoder(codec: Codec, config: EncoderConfig) -> Result<Box<dyn VideoEncoder>> {
-    let _ = config;
-    Err(VideoError::Codec {
-        codec,
-        operation: "creation",
-        code: 0,
-        detail: "not built yet".into(),
+    Ok(match codec {
+        Codec::Vp8 => Box::new(RealtimeEncoder::<Vp8Encoder>::new(config)?),
+        Codec::H264 => Box::new(RealtimeEncoder::<H264Encoder>::new(config)?),
     })
 }
 
 /// Make a decoder.
 pub fn create_decoder(codec: Codec) -> Result<Box<dyn VideoDecoder>> {
-    Err(VideoError::Codec {
-        codec,
-        operation: "creation",
-        code: 0,
-        detail: "not built yet".into(),
+    Ok(match codec {
+        Codec::Vp8 => Box::new(RealtimeDecoder::<Vp8Decoder>::new()?),
+        Codec::H264 => Box::new(RealtimeDecoder::<H264Decoder>::new()?),
     })
 }

@@ -7,9 +7,13 @@
 mod buffer_type;
 mod codec;
 mod convert;
+mod decoder;
+mod encoder;
 mod error;
 mod frame;
 mod geometry;
+mod h264;
+mod vp8;
 
 pub use buffer_type::{BufferType, buffer_size};
 pub use codec::{
