@@ -186,7 +186,7 @@ impl Lane {
         }
         let mut state = lock(&self.shared.state);
         let replaced = std::mem::replace(&mut state.jobs, VecDeque::from([job]));
-        self.schedule(state).then(|| replaced.len())
+        self.schedule(state).then_some(replaced.len())
     }
 
     /// Drop the jobs that wait; how many there were.

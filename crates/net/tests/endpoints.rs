@@ -43,7 +43,8 @@ fn a_burst_larger_than_a_turn_is_handled_whole_and_sent_in_order() {
     let local = socket.local_addr().unwrap();
     let handle = engine.spawn(sockets, |_| Echo::default()).unwrap();
     handle.post(move |echo, _| {
-        echo.pending.extend((0..150u8).map(|number| udp_transmit(address, local, &[number])));
+        echo.pending
+            .extend((0..150u8).map(|number| udp_transmit(address, local, &[number])));
     });
     let mut buffer = [0u8; 8];
     for number in 0..150u8 {
@@ -57,10 +58,25 @@ fn ipv6_works_where_the_machine_has_it() {
     let Ok(udp) = bind_udp_all(&[LOOPBACK, IpAddr::V6(Ipv6Addr::LOCALHOST)], 0) else {
         return;
     };
-    let addresses: Vec<_> = udp.iter().map(|socket| socket.local_addr().unwrap()).collect();
-    assert_eq!(addresses[0].port(), addresses[1].port(), "one port on all addresses");
+    let addresses: Vec<_> = udp
+        .iter()
+        .map(|socket| socket.local_addr().unwrap())
+        .collect();
+    assert_eq!(
+        addresses[0].port(),
+        addresses[1].port(),
+        "one port on all addresses"
+    );
     let engine = Engine::start(1).unwrap();
-    let _handle = engine.spawn(Sockets { udp, tcp_listeners: vec![] }, |_| Echo::default()).unwrap();
+    let _handle = engine
+        .spawn(
+            Sockets {
+                udp,
+                tcp_listeners: vec![],
+            },
+            |_| Echo::default(),
+        )
+        .unwrap();
     let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(b"six", addresses[1]).unwrap();
@@ -79,10 +95,16 @@ fn datagrams_that_are_empty_too_large_or_sourceless_do_no_harm() {
     socket.send_to(&[7; 4000], address).unwrap();
     socket.send_to(&[], address).unwrap();
     let mut buffer = [0u8; 8];
-    assert_eq!(socket.recv(&mut buffer).unwrap(), 0, "the large one is dropped, the empty one echoed");
+    assert_eq!(
+        socket.recv(&mut buffer).unwrap(),
+        0,
+        "the large one is dropped, the empty one echoed"
+    );
     handle.call(move |echo, _| {
-        echo.pending.push(udp_transmit(local, local, b"not from a socket of ours"));
-        echo.pending.push(udp_transmit(address, local, &[1; 70_000]));
+        echo.pending
+            .push(udp_transmit(local, local, b"not from a socket of ours"));
+        echo.pending
+            .push(udp_transmit(address, local, &[1; 70_000]));
         echo.pending.push(udp_transmit(address, local, b"good"));
     });
     assert_eq!(socket.recv(&mut buffer).unwrap(), 4);
@@ -92,7 +114,9 @@ fn datagrams_that_are_empty_too_large_or_sourceless_do_no_harm() {
 #[test]
 fn posts_run_in_order_and_calls_after_them() {
     let engine = Engine::start(1).unwrap();
-    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
+    let handle = engine
+        .spawn(Sockets::default(), |_| Echo::default())
+        .unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     for number in 0..1000 {
         let seen = Arc::clone(&seen);
@@ -108,7 +132,9 @@ fn posts_run_in_order_and_calls_after_them() {
 #[test]
 fn a_full_command_queue_refuses_and_recovers() {
     let engine = Engine::start(1).unwrap();
-    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
+    let handle = engine
+        .spawn(Sockets::default(), |_| Echo::default())
+        .unwrap();
     let (release, released) = sync_channel::<()>(0);
     let (entered, has_entered) = channel();
     handle.post(move |_, _| {
@@ -120,7 +146,9 @@ fn a_full_command_queue_refuses_and_recovers() {
     let mut taken = 0;
     let refused = loop {
         let ran = Arc::clone(&ran);
-        if !handle.post(move |_, _| drop(ran.fetch_add(1, Ordering::Relaxed))) {
+        if !handle.post(move |_, _| {
+            ran.fetch_add(1, Ordering::Relaxed);
+        }) {
             break true;
         }
         taken += 1;
@@ -145,11 +173,15 @@ fn timers_fire_in_order_and_not_early() {
     let engine = Engine::start(1).unwrap();
     let (fired, firings) = channel();
     let handle = engine
-        .spawn(Sockets::default(), |_| Echo { fired: Some(fired), ..Echo::default() })
+        .spawn(Sockets::default(), |_| Echo {
+            fired: Some(fired),
+            ..Echo::default()
+        })
         .unwrap();
     handle.post(|echo, now| {
         for (name, delay_ms) in [(3, 30), (1, 10), (2, 20), (0, 0)] {
-            echo.deadlines.push((now + Duration::from_millis(delay_ms), name));
+            echo.deadlines
+                .push((now + Duration::from_millis(delay_ms), name));
         }
     });
     for expected in 0..4 {
@@ -163,9 +195,14 @@ fn timers_fire_in_order_and_not_early() {
 fn an_endpoint_that_always_asks_for_now_is_slowed_and_starves_nobody() {
     let engine = Engine::start(1).unwrap();
     let restless = engine
-        .spawn(Sockets::default(), |_| Echo { restless: true, ..Echo::default() })
+        .spawn(Sockets::default(), |_| Echo {
+            restless: true,
+            ..Echo::default()
+        })
         .unwrap();
-    let other = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
+    let other = engine
+        .spawn(Sockets::default(), |_| Echo::default())
+        .unwrap();
     let deadline = Instant::now() + PATIENCE;
     while restless.call(|echo, _| echo.timeouts).unwrap() < 3 {
         assert!(Instant::now() < deadline);
@@ -179,7 +216,10 @@ fn an_endpoint_that_always_asks_for_now_is_slowed_and_starves_nobody() {
     });
     firings.recv_timeout(PATIENCE).unwrap();
     let timeouts = restless.call(|echo, _| echo.timeouts).unwrap();
-    assert!((900..2500).contains(&timeouts), "{timeouts} timeouts in 400 ms");
+    assert!(
+        (900..2500).contains(&timeouts),
+        "{timeouts} timeouts in 400 ms"
+    );
 }
 
 #[test]
@@ -227,7 +267,10 @@ fn close_sends_what_is_left_and_frees_the_port() {
         handle.close_and_wait();
         assert_eq!(handle.call(|_, _| ()), None);
         assert_eq!(socket.recv(&mut buffer).unwrap(), 3);
-        sockets = Sockets { udp: bind_udp_all(&[LOOPBACK], address.port()).unwrap(), tcp_listeners: vec![] };
+        sockets = Sockets {
+            udp: bind_udp_all(&[LOOPBACK], address.port()).unwrap(),
+            tcp_listeners: vec![],
+        };
     }
     assert_eq!(engine.loads(), [0]);
 }
@@ -235,11 +278,16 @@ fn close_sends_what_is_left_and_frees_the_port() {
 #[test]
 fn closing_twice_and_from_its_own_worker_is_harmless() {
     let engine = Engine::start(1).unwrap();
-    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
+    let handle = engine
+        .spawn(Sockets::default(), |_| Echo::default())
+        .unwrap();
     let own = handle.clone();
     handle.post(move |_, _| {
         own.close_and_wait();
-        assert!(own.call(|_, _| ()).is_none(), "a call on a worker is refused");
+        assert!(
+            own.call(|_, _| ()).is_none(),
+            "a call on a worker is refused"
+        );
     });
     handle.close_and_wait();
     handle.close_and_wait();
@@ -275,15 +323,24 @@ fn stopping_the_engine_ends_calls_and_drops_endpoints() {
     }
     assert!(!handle.post(|_, _| ()));
     handle.close_and_wait();
-    assert!(engine.spawn(Sockets::default(), |_| Echo::default()).is_err());
+    assert!(
+        engine
+            .spawn(Sockets::default(), |_| Echo::default())
+            .is_err()
+    );
     UdpSocket::bind(address).expect("its port is free");
 }
 
 #[test]
 fn endpoints_spread_over_workers() {
     let engine = Engine::start(3).unwrap();
-    let handles: Vec<_> =
-        (0..9).map(|_| engine.spawn(Sockets::default(), |_| Echo::default()).unwrap()).collect();
+    let handles: Vec<_> = (0..9)
+        .map(|_| {
+            engine
+                .spawn(Sockets::default(), |_| Echo::default())
+                .unwrap()
+        })
+        .collect();
     assert_eq!(engine.loads(), [3, 3, 3]);
     drop(handles);
 }
@@ -298,5 +355,10 @@ fn an_address_in_use_is_named() {
 #[test]
 fn loopback_is_listed_only_when_asked_for() {
     assert!(local_addresses(true).unwrap().contains(&LOOPBACK));
-    assert!(local_addresses(false).unwrap().iter().all(|address| !address.is_loopback()));
+    assert!(
+        local_addresses(false)
+            .unwrap()
+            .iter()
+            .all(|address| !address.is_loopback())
+    );
 }

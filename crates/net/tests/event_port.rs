@@ -8,7 +8,10 @@ const FAILED: u16 = 3;
 fn is_readable(port: &EventPort) -> bool {
     let path = format!("/proc/self/fdinfo/{}", port.fileno().expect("open"));
     let info = std::fs::read_to_string(path).expect("readable");
-    let count = info.lines().find_map(|line| line.strip_prefix("eventfd-count:")).expect("an eventfd");
+    let count = info
+        .lines()
+        .find_map(|line| line.strip_prefix("eventfd-count:"))
+        .expect("an eventfd");
     count.trim() != "0"
 }
 
@@ -23,7 +26,14 @@ fn events_come_in_order_with_one_wake_up_per_batch() {
     assert!(is_readable(&port));
     let first = port.drain(60);
     assert_eq!(first.len(), 60);
-    assert_eq!(first[59], Event { handle: 1, kind: 7, payload: Payload::Integer(59) });
+    assert_eq!(
+        first[59],
+        Event {
+            handle: 1,
+            kind: 7,
+            payload: Payload::Integer(59)
+        }
+    );
     assert!(is_readable(&port), "more is left");
     port.push(1, 7, Payload::None);
     assert_eq!(port.wake_count(), 1, "still the same batch");
@@ -46,7 +56,10 @@ fn a_handle_that_overflows_fails_once_and_others_go_on() {
     assert_eq!((events[3].handle, events[3].kind), (1, FAILED));
     assert!(matches!(&events[3].payload, Payload::Text(reason) if reason.contains("overflow")));
     assert_eq!(events[4].handle, 2);
-    assert!(!port.push(1, 7, Payload::None), "later events of it are dropped");
+    assert!(
+        !port.push(1, 7, Payload::None),
+        "later events of it are dropped"
+    );
     port.forget(1);
     assert!(port.push(1, 7, Payload::None));
 }
@@ -75,9 +88,13 @@ fn a_closed_port_drops_quietly() {
 
 #[test]
 fn handles_are_unique_across_threads() {
-    let threads: Vec<_> =
-        (0..4).map(|_| std::thread::spawn(|| (0..1000).map(|_| next_handle()).collect::<Vec<_>>())).collect();
-    let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    let threads: Vec<_> = (0..4)
+        .map(|_| std::thread::spawn(|| (0..1000).map(|_| next_handle()).collect::<Vec<_>>()))
+        .collect();
+    let mut all: Vec<u64> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().unwrap())
+        .collect();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 4000);

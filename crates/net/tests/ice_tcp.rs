@@ -23,7 +23,15 @@ fn framed(contents: &[u8]) -> Vec<u8> {
 fn start(engine: &Engine) -> (EndpointHandle<Echo>, SocketAddr) {
     let tcp_listeners = bind_tcp_all(&[LOOPBACK], 0).unwrap();
     let address = tcp_listeners[0].local_addr().unwrap();
-    let handle = engine.spawn(Sockets { udp: vec![], tcp_listeners }, |_| Echo::default()).unwrap();
+    let handle = engine
+        .spawn(
+            Sockets {
+                udp: vec![],
+                tcp_listeners,
+            },
+            |_| Echo::default(),
+        )
+        .unwrap();
     (handle, address)
 }
 
@@ -54,11 +62,23 @@ fn frames_are_echoed_however_they_are_cut() {
     let engine = Engine::start(1).unwrap();
     let (_handle, address) = start(&engine);
     let mut stream = connect(address);
-    let messages = [stun_request(), vec![], vec![1], vec![2; 1400], vec![3; 18_000]];
-    let bytes: Vec<u8> = messages.iter().flat_map(|message| framed(message)).collect();
+    let messages = [
+        stun_request(),
+        vec![],
+        vec![1],
+        vec![2; 1400],
+        vec![3; 18_000],
+    ];
+    let bytes: Vec<u8> = messages
+        .iter()
+        .flat_map(|message| framed(message))
+        .collect();
     for size in [1usize, 3, 1000, bytes.len()] {
         // One byte at a time is slow over sockets: only the first bytes are cut that small.
-        for piece in bytes[..60].chunks(size).chain(bytes[60..].chunks(size.max(500))) {
+        for piece in bytes[..60]
+            .chunks(size)
+            .chain(bytes[60..].chunks(size.max(500)))
+        {
             stream.write_all(piece).unwrap();
         }
         for message in &messages {
@@ -71,7 +91,10 @@ fn frames_are_echoed_however_they_are_cut() {
 fn a_connection_that_does_not_begin_with_stun_is_closed() {
     let engine = Engine::start(1).unwrap();
     let (handle, address) = start(&engine);
-    for first in [framed(b"hello, is this a web server?"), b"GET / HTTP/1.1\r\n\r\n".to_vec()] {
+    for first in [
+        framed(b"hello, is this a web server?"),
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+    ] {
         let mut stream = connect(address);
         stream.write_all(&first).unwrap();
         assert!(is_closed_by_remote(&mut stream));
@@ -106,7 +129,12 @@ fn a_remote_that_does_not_read_is_closed_when_a_mebibyte_waits() {
         assert!(sent < 5000, "64 MiB did not fill the buffers");
         handle.call(move |echo, _| {
             let contents = vec![1; 16_000];
-            echo.pending.push(Transmit { protocol: Protocol::Tcp, source: address, destination: remote, contents });
+            echo.pending.push(Transmit {
+                protocol: Protocol::Tcp,
+                source: address,
+                destination: remote,
+                contents,
+            });
         });
         sent += 1;
     }

@@ -55,7 +55,9 @@ fn lanes_take_turns() {
         assert!(lane.submit(Box::new(move || done.send(name).unwrap())));
     }
     release();
-    let names: String = (0..4).map(|_| order.recv_timeout(PATIENCE).unwrap()).collect();
+    let names: String = (0..4)
+        .map(|_| order.recv_timeout(PATIENCE).unwrap())
+        .collect();
     assert_eq!(names, "abab");
 }
 
@@ -116,7 +118,11 @@ fn the_clock_keeps_real_time_and_ends_callbacks() {
         (last, total) = ticks.recv_timeout(PATIENCE).unwrap();
     }
     // Never ahead of time: tick n comes at start + n * 10 ms or later.
-    assert!(last - start >= TICK_INTERVAL * 30 || total > 30, "{:?}", last - start);
+    assert!(
+        last - start >= TICK_INTERVAL * 30 || total > 30,
+        "{:?}",
+        last - start
+    );
     // The callback returned false, so its channel is closed.
     assert!(ticks.recv_timeout(PATIENCE).is_err());
     // The clock slept in between; it starts again.

@@ -29,7 +29,11 @@ fn certificate_fingerprint() -> PyResult<String> {
 #[pyfunction]
 #[pyo3(signature = (*, worker_threads))]
 fn configure(worker_threads: i64) -> PyResult<()> {
-    let count = usize::try_from(worker_threads).unwrap_or(0);
+    let count = usize::try_from(worker_threads).map_err(|_| {
+        engine_error(format_args!(
+            "worker_threads is {worker_threads}; give 1 to 64"
+        ))
+    })?;
     Engine::configure(count).map_err(engine_error)
 }
 

@@ -56,7 +56,9 @@ impl Endpoint for Echo {
     }
 
     fn poll_transmit(&mut self, out: &mut TransmitQueue) {
-        self.pending.drain(..).for_each(|transmit| out.push(transmit));
+        self.pending
+            .drain(..)
+            .for_each(|transmit| out.push(transmit));
     }
 
     fn failed(&mut self, reason: &str) {
@@ -69,7 +71,13 @@ impl Endpoint for Echo {
 pub fn udp_sockets() -> (Sockets, SocketAddr) {
     let udp = bind_udp_all(&[LOOPBACK], 0).expect("loopback can be bound");
     let address = udp[0].local_addr().expect("bound");
-    (Sockets { udp, tcp_listeners: Vec::new() }, address)
+    (
+        Sockets {
+            udp,
+            tcp_listeners: Vec::new(),
+        },
+        address,
+    )
 }
 
 pub fn client() -> UdpSocket {
@@ -80,9 +88,20 @@ pub fn client() -> UdpSocket {
 
 pub fn failing_echo() -> (Echo, std::sync::mpsc::Receiver<String>) {
     let (failures, failed) = channel();
-    (Echo { failures: Some(failures), ..Echo::default() }, failed)
+    (
+        Echo {
+            failures: Some(failures),
+            ..Echo::default()
+        },
+        failed,
+    )
 }
 
 pub fn udp_transmit(source: SocketAddr, destination: SocketAddr, contents: &[u8]) -> Transmit {
-    Transmit { protocol: Protocol::Udp, source, destination, contents: contents.to_vec() }
+    Transmit {
+        protocol: Protocol::Udp,
+        source,
+        destination,
+        contents: contents.to_vec(),
+    }
 }
