@@ -1,0 +1,295 @@
+//! Data channels: our own bounded send queue per channel, above str0m's small shared buffer.
+//!
+//! Any thread queues through a [`ChannelSender`]; the peer's thread moves messages into SCTP as that drains.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use str0m::Rtc;
+use str0m::channel::ChannelId;
+
+use crate::{PeerError, Result};
+
+/// Bytes queued or unacknowledged that a reliable channel takes.
+const RELIABLE_LIMIT_BYTES: usize = 4 << 20;
+/// The same for one that may lose messages.
+const LOSSY_LIMIT_BYTES: usize = 256 << 10;
+/// What a queued message costs beside its bytes, so that empty ones are bounded too.
+const MESSAGE_OVERHEAD_BYTES: usize = 64;
+/// Channels beyond this are refused: a remote opens them at will.
+pub(crate) const CHANNELS_LIMIT: usize = 256;
+/// str0m sends no larger message.
+pub(crate) const MESSAGE_LIMIT_BYTES: usize = 65_536;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// Queued. `wake`: make [`crate::Peer::flush_channels`] run soon; nobody else will.
+    Queued { wake: bool },
+    /// Full: nothing was queued, and ChannelWritable follows.
+    Full,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Vec<u8>>,
+    bytes: usize,
+    in_transport_bytes: usize,
+    closed: bool,
+    want_writable: bool,
+}
+
+impl Queue {
+    fn buffered(&self) -> usize {
+        self.bytes + self.in_transport_bytes
+    }
+}
+
+struct Shared {
+    number: u32,
+    limit_bytes: usize,
+    message_limit_bytes: Arc<AtomicUsize>,
+    flush_pending: Arc<AtomicBool>,
+    queue: Mutex<Queue>,
+}
+
+/// The sending side of one channel, for any thread.
+#[derive(Clone)]
+pub struct ChannelSender(Arc<Shared>);
+
+impl ChannelSender {
+    /// The channel's number.
+    pub fn number(&self) -> u32 {
+        self.0.number
+    }
+
+    /// Queue one binary message.
+    pub fn send(&self, data: &[u8]) -> Result<SendOutcome> {
+        let limit = self.0.message_limit_bytes.load(Ordering::Relaxed);
+        if data.len() > limit {
+            return Err(PeerError::MessageTooLarge { length: data.len(), limit });
+        }
+        {
+            let mut queue = lock(&self.0.queue);
+            if queue.closed {
+                return Err(PeerError::ChannelClosed(self.0.number));
+            }
+            let cost = data.len() + MESSAGE_OVERHEAD_BYTES;
+            if queue.buffered() + cost > self.0.limit_bytes {
+                queue.want_writable = true;
+                return Ok(SendOutcome::Full);
+            }
+            queue.bytes += cost;
+            queue.messages.push_back(data.to_vec());
+        }
+        Ok(SendOutcome::Queued { wake: !self.0.flush_pending.swap(true, Ordering::AcqRel) })
+    }
+
+    /// Bytes queued or not yet acknowledged.
+    pub fn buffered_amount(&self) -> usize {
+        let queue = lock(&self.0.queue);
+        queue.buffered() - queue.messages.len() * MESSAGE_OVERHEAD_BYTES
+    }
+
+    fn close(&self) {
+        let mut queue = lock(&self.0.queue);
+        *queue = Queue { closed: true, ..Queue::default() };
+    }
+}
+
+/// All channels of a peer by number; shared between the peer and those that send.
+#[derive(Clone)]
+pub struct ChannelTable {
+    senders: Arc<Mutex<(u32, HashMap<u32, ChannelSender>)>>,
+    message_limit_bytes: Arc<AtomicUsize>,
+    flush_pending: Arc<AtomicBool>,
+}
+
+impl Default for ChannelTable {
+    fn default() -> Self {
+        Self {
+            senders: Arc::default(),
+            message_limit_bytes: Arc::new(AtomicUsize::new(MESSAGE_LIMIT_BYTES)),
+            flush_pending: Arc::default(),
+        }
+    }
+}
+
+impl ChannelTable {
+    /// Reserve a number; give it to [`crate::Peer::open_channel`] next.
+    pub fn create(&self, reliable: bool) -> ChannelSender {
+        let mut senders = lock(&self.senders);
+        senders.0 += 1;
+        let number = senders.0;
+        let sender = ChannelSender(Arc::new(Shared {
+            number,
+            limit_bytes: if reliable { RELIABLE_LIMIT_BYTES } else { LOSSY_LIMIT_BYTES },
+            message_limit_bytes: self.message_limit_bytes.clone(),
+            flush_pending: self.flush_pending.clone(),
+            queue: Mutex::default(),
+        }));
+        senders.1.insert(number, sender.clone());
+        sender
+    }
+
+    /// The channel of this number.
+    pub fn get(&self, number: u32) -> Result<ChannelSender> {
+        lock(&self.senders).1.get(&number).cloned().ok_or(PeerError::UnknownChannel(number))
+    }
+
+    /// Bytes of the largest message that both sides take.
+    pub(crate) fn set_message_limit(&self, remote_limit: u32) {
+        let remote_limit = if remote_limit == 0 { usize::MAX } else { remote_limit as usize };
+        self.message_limit_bytes.store(remote_limit.min(MESSAGE_LIMIT_BYTES), Ordering::Relaxed);
+    }
+
+    pub(crate) fn close_all(&self) {
+        lock(&self.senders).1.values().for_each(ChannelSender::close);
+    }
+}
+
+struct Channel {
+    id: ChannelId,
+    sender: ChannelSender,
+    open: bool,
+}
+
+/// The peer's side: from the queues into SCTP.
+#[derive(Default)]
+pub(crate) struct Channels {
+    pub table: ChannelTable,
+    channels: Vec<Channel>,
+    next: usize,
+}
+
+impl Channels {
+    pub fn add(&mut self, id: ChannelId, sender: ChannelSender) {
+        self.channels.push(Channel { id, sender, open: false });
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.channels.len() >= CHANNELS_LIMIT
+    }
+
+    pub fn number(&self, id: ChannelId) -> Option<u32> {
+        self.channels.iter().find(|channel| channel.id == id).map(|channel| channel.sender.number())
+    }
+
+    /// Mark as open; one that the remote opened gets a number. None: there are too many.
+    pub fn opened(&mut self, id: ChannelId, reliable: bool) -> Option<u32> {
+        if let Some(channel) = self.channels.iter_mut().find(|channel| channel.id == id) {
+            channel.open = true;
+            return Some(channel.sender.number());
+        }
+        if self.is_full() {
+            return None;
+        }
+        let sender = self.table.create(reliable);
+        let number = sender.number();
+        self.channels.push(Channel { id, sender, open: true });
+        Some(number)
+    }
+
+    pub fn closed(&mut self, id: ChannelId) -> Option<u32> {
+        let index = self.channels.iter().position(|channel| channel.id == id)?;
+        let channel = self.channels.swap_remove(index);
+        channel.sender.close();
+        Some(channel.sender.number())
+    }
+
+    /// From now on a new message wakes the peer again.
+    pub fn acknowledge_wake(&self) {
+        self.table.flush_pending.store(false, Ordering::Release);
+    }
+
+    /// Move messages into SCTP while it takes them, one channel after the other. Returns whether any moved.
+    pub fn pump(&mut self, rtc: &mut Rtc) -> bool {
+        let mut moved = false;
+        for offset in 0..self.channels.len() {
+            let index = (self.next + offset) % self.channels.len();
+            moved |= self.channels[index].pump(rtc);
+        }
+        self.next = self.next.wrapping_add(1);
+        moved
+    }
+
+    /// Channels that were full and have room again.
+    pub fn writable(&mut self, rtc: &mut Rtc) -> Vec<u32> {
+        let open = self.channels.iter().filter(|channel| channel.open);
+        open.filter_map(|channel| {
+            let in_transport = rtc.channel(channel.id).map_or(0, |mut channel| channel.buffered_amount());
+            let mut queue = lock(&channel.sender.0.queue);
+            queue.in_transport_bytes = in_transport;
+            let writable = queue.want_writable && queue.buffered() <= channel.sender.0.limit_bytes / 2;
+            if writable {
+                queue.want_writable = false;
+            }
+            writable.then_some(channel.sender.number())
+        })
+        .collect()
+    }
+}
+
+impl Channel {
+    fn pump(&self, rtc: &mut Rtc) -> bool {
+        if !self.open || lock(&self.sender.0.queue).messages.is_empty() {
+            return false;
+        }
+        let Some(mut channel) = rtc.channel(self.id) else { return false };
+        let mut moved = false;
+        loop {
+            let mut queue = lock(&self.sender.0.queue);
+            let Some(message) = queue.messages.pop_front() else { break };
+            match channel.write(true, &message) {
+                Ok(true) => {
+                    queue.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+                    queue.in_transport_bytes += message.len();
+                    moved = true;
+                }
+                Ok(false) => {
+                    queue.messages.push_front(message);
+                    break;
+                }
+                Err(error) => {
+                    log::warn!("channel {}: a message of {} bytes is dropped: {error}", self.sender.number(), message.len());
+                    queue.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+                }
+            }
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_refuses_and_names_its_limits() {
+        let table = ChannelTable::default();
+        let lossy = table.create(false);
+        table.set_message_limit(60_000);
+        let message = vec![0; 60_000];
+        for expected_wake in [true, false, false, false] {
+            assert_eq!(lossy.send(&message), Ok(SendOutcome::Queued { wake: expected_wake }));
+        }
+        assert_eq!(lossy.send(&message), Ok(SendOutcome::Full));
+        assert_eq!(lossy.buffered_amount(), 240_000);
+        assert_eq!(lossy.send(&[0; 60_001]), Err(PeerError::MessageTooLarge { length: 60_001, limit: 60_000 }));
+        table.close_all();
+        assert_eq!(lossy.send(&[]), Err(PeerError::ChannelClosed(lossy.number())));
+        assert!(matches!(table.get(99), Err(PeerError::UnknownChannel(99))));
+    }
+
+    #[test]
+    fn empty_messages_are_bounded_too() {
+        let lossy = ChannelTable::default().create(false);
+        let accepted = (0..10_000).take_while(|_| matches!(lossy.send(&[]), Ok(SendOutcome::Queued { .. }))).count();
+        assert_eq!(accepted, LOSSY_LIMIT_BYTES / MESSAGE_OVERHEAD_BYTES);
+    }
+}

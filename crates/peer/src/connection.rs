@@ -1,0 +1,215 @@
+//! The transport description: candidates, credentials, ICE restart, and when to give up.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::{Candidate, IceConnectionState, IceCreds, Rtc};
+
+use crate::{PeerError, RemoteParameters, Result};
+
+/// Without connectivity for this long the connection has failed.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Remote candidates beyond this are ignored.
+const REMOTE_CANDIDATES_LIMIT: usize = 100;
+
+/// ICE and DTLS as seen from outside.
+pub(crate) struct Connection {
+    local: Vec<Candidate>,
+    remote: Vec<Candidate>,
+    remote_creds: Option<IceCreds>,
+    /// Made by `restart_ice`, in force once the remote's half arrives.
+    next_local_creds: Option<IceCreds>,
+    /// The remote restarted and our own new credentials were not asked for yet.
+    owes_local_creds: bool,
+    pub ice_state: IceConnectionState,
+    pub dtls_connected: bool,
+    pub connected: bool,
+    /// Report the next time it is up, whatever it was.
+    announce_connected: bool,
+    give_up_at: Option<Instant>,
+}
+
+impl Connection {
+    pub fn new() -> Self {
+        Self {
+            local: vec![],
+            remote: vec![],
+            remote_creds: None,
+            next_local_creds: None,
+            owes_local_creds: false,
+            ice_state: IceConnectionState::New,
+            dtls_connected: false,
+            connected: false,
+            announce_connected: true,
+            give_up_at: None,
+        }
+    }
+
+    pub fn has_remote(&self) -> bool {
+        self.remote_creds.is_some()
+    }
+
+    /// A host candidate for a bound UDP socket; its `candidate:…` line.
+    pub fn add_local(&mut self, rtc: &mut Rtc, address: SocketAddr) -> Result<String> {
+        let refuse = |reason: String| PeerError::LocalAddress { address: address.to_string(), reason };
+        let candidate = Candidate::host(address, "udp").map_err(|error| refuse(error.to_string()))?;
+        let line = match rtc.add_local_candidate(candidate.clone()) {
+            Some(added) => added.to_sdp_string(),
+            None => return Err(refuse("it was given before".into())),
+        };
+        self.local.push(candidate);
+        Ok(line)
+    }
+
+    /// A remote `candidate:…` line. Kinds that can't be used are ignored.
+    pub fn add_remote(&mut self, rtc: &mut Rtc, line: &str) -> Result<()> {
+        let refuse = |reason: String| PeerError::Candidate { line: line.chars().take(200).collect(), reason };
+        let text = line.trim().strip_prefix("a=").unwrap_or(line.trim());
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        if !text.starts_with("candidate:") || fields.len() < 8 {
+            return Err(refuse("it must be `candidate:` and at least seven more fields (RFC 8839 section 5.1)".into()));
+        }
+        if !fields[2].eq_ignore_ascii_case("udp") || fields[4].ends_with(".local") {
+            return Ok(());
+        }
+        let candidate = Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
+        if self.remote.len() >= REMOTE_CANDIDATES_LIMIT {
+            return Ok(());
+        }
+        self.remote.push(candidate.clone());
+        if self.has_remote() {
+            rtc.add_remote_candidate(candidate);
+        }
+        Ok(())
+    }
+
+    /// The first call starts everything, a later one with other credentials restarts ICE.
+    pub fn set_remote(&mut self, rtc: &mut Rtc, controlling: bool, remote: &RemoteParameters, now: Instant) -> Result<()> {
+        let fingerprint = remote.fingerprint.parse().map_err(|reason: String| PeerError::Parameter {
+            name: "fingerprint",
+            value: remote.fingerprint.clone(),
+            reason,
+        })?;
+        if remote.ice_ufrag.len() < 4 || remote.ice_pwd.len() < 22 {
+            let reason = "a ufrag has at least 4 characters, a password 22 (RFC 8445 section 5.3)".into();
+            return Err(PeerError::Parameter { name: "ICE ufrag", value: remote.ice_ufrag.clone(), reason });
+        }
+        let creds = IceCreds { ufrag: remote.ice_ufrag.clone(), pass: remote.ice_pwd.clone() };
+        match self.remote_creds.replace(creds.clone()) {
+            None => {
+                let mut api = rtc.direct_api();
+                api.set_ice_controlling(controlling || remote.ice_lite);
+                api.set_remote_fingerprint(fingerprint);
+                api.set_remote_ice_credentials(creds);
+                api.start_dtls(remote.dtls_active).map_err(|error| PeerError::Parameter {
+                    name: "DTLS role",
+                    value: if remote.dtls_active { "client" } else { "server" }.into(),
+                    reason: error.to_string(),
+                })?;
+                rtc.direct_api().start_sctp(remote.dtls_active);
+                self.remote.iter().for_each(|candidate| rtc.add_remote_candidate(candidate.clone()));
+            }
+            Some(previous) if previous != creds => self.restart(rtc, creds),
+            Some(_) => return Ok(()),
+        }
+        self.give_up_at = Some(now + CONNECT_TIMEOUT);
+        Ok(())
+    }
+
+    /// New local credentials. As the side that offers they come into force with the remote's answer; until then the old
+    /// pair goes on carrying everything.
+    pub fn restart_ice(&mut self, rtc: &mut Rtc) -> IceCreds {
+        let creds = IceCreds::new();
+        if std::mem::take(&mut self.owes_local_creds) {
+            rtc.direct_api().set_local_ice_credentials(creds.clone());
+        } else {
+            self.next_local_creds = Some(creds.clone());
+        }
+        creds
+    }
+
+    fn restart(&mut self, rtc: &mut Rtc, remote_creds: IceCreds) {
+        let mut api = rtc.direct_api();
+        match self.next_local_creds.take() {
+            Some(local_creds) => api.set_local_ice_credentials(local_creds),
+            None => self.owes_local_creds = true,
+        }
+        api.set_remote_ice_credentials(remote_creds);
+        // Old pairs go, so that connectivity is proven anew; what is nominated keeps being used for sending meanwhile.
+        for candidate in self.remote.drain(..).chain(self.local.iter().cloned()) {
+            api.invalidate_candidate(&candidate);
+        }
+        for candidate in &self.local {
+            rtc.add_local_candidate(candidate.clone());
+        }
+        self.connected = false;
+        self.announce_connected = true;
+    }
+
+    /// Note a state of str0m's; the name to report when it is another than before.
+    pub fn ice_changed(&mut self, state: IceConnectionState, now: Instant) -> Option<&'static str> {
+        let before = ice_state_name(self.ice_state);
+        self.ice_state = state;
+        if state == IceConnectionState::Disconnected {
+            self.connected = false;
+            self.give_up_at.get_or_insert(now + CONNECT_TIMEOUT);
+        }
+        let after = ice_state_name(state);
+        (before != after).then_some(after)
+    }
+
+    /// Whether it has just come up in a way that is to be reported.
+    pub fn update(&mut self, rtc: &Rtc) -> bool {
+        if !rtc.is_connected() {
+            return false;
+        }
+        self.connected = true;
+        self.give_up_at = None;
+        std::mem::take(&mut self.announce_connected)
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.give_up_at
+    }
+
+    /// Why to give up, once it is time to.
+    pub fn given_up(&self, now: Instant) -> Option<String> {
+        if self.give_up_at? > now {
+            return None;
+        }
+        let waited = CONNECT_TIMEOUT.as_secs();
+        let text = match self.ice_state {
+            IceConnectionState::Connected | IceConnectionState::Completed if !self.dtls_connected => {
+                format!("the DTLS handshake did not finish within {waited} s although ICE found a way; is the fingerprint right?")
+            }
+            _ if self.remote.is_empty() => {
+                format!("no media path within {waited} s: the remote gave no UDP candidate; check that its UDP port is announced")
+            }
+            _ => {
+                let pairs = self.pairs_tried().join(", ");
+                format!("no media path within {waited} s, tried {pairs}; check that UDP reaches the server's port")
+            }
+        };
+        Some(text)
+    }
+
+    /// `local -> remote` of every pair of candidates of one family.
+    pub fn pairs_tried(&self) -> Vec<String> {
+        let pair = |local: &Candidate, remote: &Candidate| {
+            let (local, remote) = (local.addr(), remote.addr());
+            (local.is_ipv4() == remote.is_ipv4()).then(|| format!("udp {local} -> {remote}"))
+        };
+        let pairs = self.local.iter().flat_map(|local| self.remote.iter().filter_map(move |remote| pair(local, remote)));
+        pairs.take(50).collect()
+    }
+}
+
+/// The name in events and statistics.
+pub(crate) fn ice_state_name(state: IceConnectionState) -> &'static str {
+    match state {
+        IceConnectionState::New => "new",
+        IceConnectionState::Checking => "checking",
+        IceConnectionState::Connected | IceConnectionState::Completed => "connected",
+        IceConnectionState::Disconnected => "disconnected",
+    }
+}

@@ -1,0 +1,51 @@
+//! The client's peer connection: str0m in frame mode, plus the media pipelines around it.
+//!
+//! Sans-IO: no sockets, threads or clock. The owner hands in datagrams, timeouts and media with the time they
+//! happened, then drains what came of it:
+//!
+//! ```text
+//!  datagrams ──► handle_datagram ┐                        ┌► poll_transmit ──► sockets
+//!  deadlines ──► handle_timeout  ├─► Peer (str0m inside) ─┼► poll_event ─────► the session
+//!  PCM, pictures ─► push_*       ┘        │    ▲          └► poll_timeout
+//!                                     jobs│    │results (Inbox, then wake)
+//!                                         ▼    │
+//!                              JobRunner: video encoding and decoding
+//! ```
+//!
+//! Audio is encoded and decoded inside the peer (a few ten microseconds a packet); pictures go through
+//! [`JobRunner`], one job at a time per encoder and per decoder, so that order holds without locks.
+//! What is decoded goes to [`AudioSink`]s and [`VideoSink`]s.
+#![forbid(unsafe_code)]
+
+mod allocation;
+mod audio_receiver;
+mod audio_sender;
+mod certificate;
+mod channels;
+mod connection;
+mod error;
+mod jobs;
+mod media_table;
+mod parameters;
+mod peer;
+mod receiving;
+mod rtp_clock;
+mod rtc_config;
+mod sending;
+mod sinks;
+mod statistics;
+mod video_layer;
+mod video_receiver;
+mod video_sender;
+
+pub use certificate::certificate_fingerprint;
+pub use channels::{ChannelSender, ChannelTable, SendOutcome};
+pub use error::{PeerError, Result};
+pub use jobs::{JobRunner, Wake};
+pub use parameters::{
+    AudioSenderConfig, ChannelConfig, HeaderExtension, PayloadType, PeerConfig, ReceiverConfig, RemoteParameters, SendLayer,
+    TrackKind, VideoSenderConfig,
+};
+pub use peer::{Peer, PeerEvent, Transmit};
+pub use sinks::{AudioSink, VideoSink};
+pub use statistics::{PeerStatistics, ReceiverStatistics, SenderStatistics, TransportStatistics};
