@@ -1,6 +1,6 @@
 //! Conversion between all pixel layouts.
 //!
-//! Colours are BT.601 limited range. Chroma is averaged when it is halved and repeated when it is doubled.
+//! Colours are BT.601 limited range; luma below black counts as black. Chroma is averaged when it is halved and repeated when it is doubled.
 //! A layout without alpha becomes opaque (255); I010 drops or gains two zero bits.
 
 mod color;
@@ -25,6 +25,12 @@ pub fn convert(
         width: width as usize,
         height: height as usize,
     };
+    if flip_y && from.is_packed() {
+        // Before the conversion, so that chroma is averaged over the rows that lie together afterwards.
+        let mut flipped = data.to_vec();
+        planar::flip(&mut flipped, size, from);
+        return convert(&flipped, width, height, from, to, false);
+    }
     let mut out = if from == to {
         data.to_vec()
     } else {
