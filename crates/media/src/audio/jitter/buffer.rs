@@ -94,7 +94,13 @@ impl JitterBuffer {
             return;
         }
         let media_ms = timestamp as f64 / PER_MS;
-        if place == Place::Foreign || !self.delay.fits(now_ms, media_ms) {
+        let fits = self.delay.fits(now_ms, media_ms);
+        if place == Place::Late && !fits {
+            // What an abandoned timeline still delivers must not bring it back.
+            self.statistics.packets_late += 1;
+            return;
+        }
+        if place == Place::Foreign || !fits {
             self.reset();
         }
         self.last_timestamp = Some(

@@ -11,6 +11,8 @@ const INTERVALS: usize = 8;
 const INTERVAL_MS: f64 = 250.0;
 /// An arrival this far from what is expected belongs to another timeline.
 const JUMP_MS: f64 = 1_500.0;
+/// Packets closer together than this came as one burst.
+const BURST_MS: f64 = 2.0;
 /// How far one underrun may raise the target, and how fast that wears off.
 const MAX_BOOST_MS: f64 = 160.0;
 const BOOST_DECAY_PER_MS: f64 = 0.01;
@@ -25,6 +27,8 @@ pub(super) struct DelayEstimator {
     /// `(interval number, least transit in it)`, newest last.
     intervals: Vec<(i64, f64)>,
     baseline_ms: f64,
+    last_arrival_ms: f64,
+    last_late_ms: f64,
     boost_ms: f64,
     boost_since_ms: f64,
     min_ms: f64,
@@ -39,6 +43,8 @@ impl DelayEstimator {
             observed: 0,
             intervals: Vec::with_capacity(INTERVALS + 1),
             baseline_ms: 0.0,
+            last_arrival_ms: f64::NEG_INFINITY,
+            last_late_ms: 0.0,
             boost_ms: 0.0,
             boost_since_ms: 0.0,
             min_ms: f64::from(min_ms),
@@ -61,6 +67,17 @@ impl DelayEstimator {
         let transit_ms = now_ms - media_ms;
         self.slide(now_ms, transit_ms);
         let late_ms = (transit_ms - self.baseline_ms).max(0.0);
+        // Packets held up together are one event: the first of them, the latest, stands for all.
+        let same_burst = now_ms - self.last_arrival_ms < BURST_MS && late_ms < self.last_late_ms;
+        self.last_arrival_ms = now_ms;
+        self.last_late_ms = late_ms;
+        if !same_burst {
+            self.count(late_ms);
+        }
+        late_ms
+    }
+
+    fn count(&mut self, late_ms: f64) {
         let bin = ((late_ms / BIN_MS) as usize).min(self.bins.len() - 1);
         self.observed += 1;
         let forget = FORGET.min(1.0 - 1.0 / (self.observed + 1) as f64);
@@ -68,7 +85,6 @@ impl DelayEstimator {
             *value *= forget;
         }
         self.bins[bin] += 1.0 - forget;
-        late_ms
     }
 
     /// An underrun ended with a packet this late: keep at least that much delay for a while.

@@ -104,8 +104,8 @@ impl Playout {
         self.fill(now_ms, BLOCK_SAMPLES, store, delay, statistics);
         self.adapt(now_ms, store, delay, statistics);
         self.fill(now_ms, BLOCK_SAMPLES, store, delay, statistics);
-        statistics.current_delay_ms = self.delay_ms(now_ms, delay);
         if self.conceal_run == 0 {
+            statistics.current_delay_ms = self.delay_ms(now_ms, delay);
             statistics.emitted_samples += BLOCK_SAMPLES as u64;
             let seconds = statistics.current_delay_ms.max(0.0) / 1_000.0;
             statistics.buffer_delay_seconds += seconds * BLOCK_SAMPLES as f64;

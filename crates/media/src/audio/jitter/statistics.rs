@@ -35,6 +35,6 @@ pub struct JitterStatistics {
     pub resets: u64,
     /// Delay wanted now, in ms.
     pub target_delay_ms: f64,
-    /// Delay as of the last pull, in ms: between the earliest a sample could have been played and when it was.
+    /// Delay as of the last pull of decoded sound, in ms: between the earliest a sample could have been played and when it was.
     pub current_delay_ms: f64,
 }

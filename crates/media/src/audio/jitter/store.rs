@@ -128,13 +128,13 @@ impl Store {
 
     pub(super) fn pop(&mut self) -> Option<Stored> {
         let (sequence, packet) = self.packets.pop_first()?;
-        self.next = Some(sequence + 1);
+        self.next = Some(sequence.saturating_add(1));
         Some(packet)
     }
 
     /// One lost place was concealed: it is late from now on.
     pub(super) fn skip(&mut self, places: u64) {
-        self.next = self.next.map(|next| next + places);
+        self.next = self.next.map(|next| next.saturating_add(places));
     }
 
     pub(super) fn clear(&mut self) -> u64 {
