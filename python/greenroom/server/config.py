@@ -21,7 +21,7 @@ class Limits:
     """Bounds on what one peer can make the server hold. Each queue says what happens when it is full."""
 
     signalling_message_bytes: int = 2 * 1024 * 1024
-    """A larger frame closes that signal connection (WebSocket code 1009)."""
+    """A larger frame closes that signal connection."""
     outgoing_messages: int = 200
     """Queued for one signal connection; one more closes it, and the client resumes or restarts."""
     malformed_messages: int = 20

@@ -37,7 +37,7 @@ class Negotiation:
         if self.state is not NegotiationState.IDLE:
             self.state = NegotiationState.RETRY
             return None
-        if self.scheduled:
+        if self.scheduled and not at_once:
             return None
         quiet = self._last_wish_s is None or now_s - self._last_wish_s > QUIET_S
         self._last_wish_s = now_s

@@ -125,6 +125,7 @@ class SubscriberConnection:
         """An offer goes out soon; wishes that come together share it."""
         delay = self._negotiation.wish(self._loop.time(), at_once=at_once)
         if delay == 0.0:
+            self._cancel(self._offer_timer)
             self._offer()
         elif delay is not None:
             self._offer_timer = self._loop.call_later(delay, self._offer)
