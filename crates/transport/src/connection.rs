@@ -173,10 +173,9 @@ impl Transport {
             && dtls.poll_timeout().is_none_or(|deadline| deadline <= now)
         {
             let result = dtls.handle_timeout(now);
-            self.after_dtls(result.map(|()| true));
+            self.after_dtls(result);
         }
         self.sctp.handle_timeout(now);
-        self.process_sctp();
     }
 
     /// When [`Transport::handle_timeout`] wants to be called; may be in the past.
@@ -294,7 +293,7 @@ impl Transport {
         self.process_sctp();
         if let Some(dtls) = &mut self.dtls {
             dtls.close();
-            self.after_dtls(Ok(true));
+            self.after_dtls(Ok(()));
         }
         self.end("closed by this side".to_owned());
     }
@@ -421,7 +420,7 @@ impl Transport {
                 is_active,
                 self.last_now,
             ));
-            self.after_dtls(Ok(true));
+            self.after_dtls(Ok(()));
         }
     }
 
@@ -441,11 +440,9 @@ impl Transport {
     }
 
     /// Takes what DTLS has to send and to say; its errors end the connection.
-    fn after_dtls(&mut self, result: std::result::Result<bool, String>) {
-        match result {
-            Ok(true) => {}
-            Ok(false) => self.statistics.rejected_dtls_packets += 1,
-            Err(reason) => return self.fail(format!("DTLS failed: {reason}")),
+    fn after_dtls(&mut self, result: std::result::Result<(), String>) {
+        if let Err(reason) = result {
+            return self.fail(format!("DTLS failed: {reason}"));
         }
         let mut connected = false;
         let mut closed = false;
@@ -459,9 +456,7 @@ impl Transport {
         }
         if closed {
             self.end("closed by the peer".to_owned());
-            return;
         }
-        self.process_sctp();
     }
 
     fn drain_dtls(
@@ -507,9 +502,11 @@ impl Transport {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Moves the channels on: their packets go through DTLS, one record each.
+    /// Moves the channels on: their packets go through DTLS, one record each. Done only when events
+    /// or packets are asked for, so that a batch of packets or messages is worked off at once.
     fn process_sctp(&mut self) {
         if self.sctp.has_work() && self.is_secure && self.over.is_none() {
+            self.sctp.set_round_trip_time(self.ice.round_trip_time());
             let Transport {
                 dtls,
                 ice,

@@ -10,10 +10,6 @@ use crate::srtp::Profile;
 
 /// Larger than any record of the configured packet size and than any the peer can send in one packet.
 const BUFFER_BYTES: usize = 4096;
-const HANDSHAKE_RECORD: u8 = 22;
-const HANDSHAKE_TYPE_OFFSET: usize = 13;
-const SERVER_HELLO: u8 = 2;
-const HELLO_VERIFY_REQUEST: u8 = 3;
 
 /// What came out of the session.
 pub(crate) enum DtlsOutput<'a> {
@@ -47,7 +43,14 @@ impl Dtls {
         is_active: bool,
         now: Instant,
     ) -> Dtls {
-        let mut session = dimpl::Dtls::new_auto(certificate.config(), certificate.dtls(), now);
+        // As server the peer's offer decides. As client we only offer 1.2, which everybody speaks: the
+        // library's offer of both versions names a key exchange it cannot do in 1.2.
+        let new = if is_active {
+            dimpl::Dtls::new_12
+        } else {
+            dimpl::Dtls::new_auto
+        };
+        let mut session = new(certificate.config(), certificate.dtls(), now);
         session.set_active(is_active);
         Dtls {
             session,
@@ -67,33 +70,12 @@ impl Dtls {
         self.deadline
     }
 
-    /// Takes a packet of the peer; `Ok(false)` when it cannot be part of the handshake.
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Result<bool, String> {
+    /// Takes a packet of the peer; an error is the end of the session, rubbish is none.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Result<(), String> {
         self.handle_timeout(now)?;
-        if !self.is_expected(packet) {
-            return Ok(false);
-        }
-        match self.session.handle_packet(packet) {
-            Ok(()) => Ok(true),
-            // Only an answer that tells no version: the client still waits for a real one.
-            Err(dimpl::Error::UnexpectedMessage(_)) if self.is_undecided() => Ok(false),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Until the server's first flight tells the version, nothing else can be understood.
-    fn is_expected(&self, packet: &[u8]) -> bool {
-        if !self.is_undecided() {
-            return true;
-        }
-        packet.first() == Some(&HANDSHAKE_RECORD)
-            && packet
-                .get(HANDSHAKE_TYPE_OFFSET)
-                .is_some_and(|kind| [SERVER_HELLO, HELLO_VERIFY_REQUEST].contains(kind))
-    }
-
-    fn is_undecided(&self) -> bool {
-        self.is_active && self.session.protocol_version().is_none()
+        self.session
+            .handle_packet(packet)
+            .map_err(|error| error.to_string())
     }
 
     /// Lets time pass: retransmissions and the end of an unanswered handshake.

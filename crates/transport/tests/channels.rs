@@ -82,7 +82,8 @@ fn channels_opened_before_connecting_work_in_both_directions() {
                         .expect("send")
                 );
                 assert!(pair.sides[side].send_message(from, b"").expect("send"));
-                pair.run_for(Duration::from_millis(100));
+                // Longer than an acknowledgement may be delayed.
+                pair.run_for(Duration::from_millis(500));
                 let arrived = messages(&pair.events[1 - side], to);
                 assert_eq!(arrived, [label.as_bytes(), b""], "{label} from {side}");
                 assert_eq!(pair.sides[side].buffered_amount(from), 0);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
@@ -22,9 +22,12 @@ use crate::types::{ChannelConfig, ChannelId};
 const OVERHEAD_BYTES: usize = 72;
 /// What the peer may have in flight; also the largest message that can be refused without more ado.
 const RECEIVE_BUFFER_BYTES: u32 = 1024 * 1024;
-/// How much is handed to the association at a time: enough for fast paths, small enough that its
-/// scans of packets in flight stay cheap and that lossy messages do not wait behind megabytes.
-const ASSOCIATION_WINDOW_BYTES: usize = 1024 * 1024;
+/// How much is handed to the association at a time: its scans of packets in flight are quadratic, and
+/// lossy messages must not wait behind megabytes, so only long paths get a large window.
+const MINIMUM_WINDOW_BYTES: usize = 256 * 1024;
+const MAXIMUM_WINDOW_BYTES: usize = 1024 * 1024;
+/// 50 MB/s.
+const WINDOW_BYTES_PER_MS: usize = 50_000;
 const MAX_CHANNELS: usize = 1024;
 const INITIAL_TIMEOUT_MS: u64 = 500;
 /// Above the 200 ms by which a peer may delay its acknowledgements.
@@ -61,6 +64,7 @@ pub(crate) struct Sctp {
     /// Channel after which the next round of sending starts, for fairness.
     last_served: ChannelId,
     in_association_bytes: usize,
+    window_bytes: usize,
     events: VecDeque<SctpEvent>,
     has_work: bool,
 }
@@ -82,6 +86,7 @@ impl Sctp {
             next_stream: 0,
             last_served: ChannelId(0),
             in_association_bytes: 0,
+            window_bytes: MINIMUM_WINDOW_BYTES,
             events: VecDeque::new(),
             has_work: false,
         }
@@ -141,6 +146,12 @@ impl Sctp {
             .set_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX));
         self.handle = handle;
         self.association = Some(association);
+    }
+
+    /// Sizes the window for the path.
+    pub(crate) fn set_round_trip_time(&mut self, time: Option<Duration>) {
+        let window = time.map_or(0, |time| time.as_millis() as usize * WINDOW_BYTES_PER_MS);
+        self.window_bytes = window.clamp(MINIMUM_WINDOW_BYTES, MAXIMUM_WINDOW_BYTES);
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<SctpEvent> {
@@ -251,14 +262,13 @@ impl Sctp {
         }
         self.has_work = false;
         self.take_association_events();
-        self.flush(now, sink);
         if self.is_established {
             self.open_waiting();
             self.read_acknowledged();
             self.send_queued();
             self.close_finished();
-            self.flush(now, sink);
         }
+        self.flush(now, sink);
     }
 
     fn flush(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) {
@@ -268,7 +278,8 @@ impl Sctp {
         let Some(association) = &mut self.association else {
             return;
         };
-        while let Some(transmit) = association.poll_transmit(now) {
+        // One call gathers all there is, and each call scans all packets in flight several times.
+        if let Some(transmit) = association.poll_transmit(now) {
             emit(transmit.payload, sink);
         }
         while let Some(event) = association.poll_endpoint_event() {
@@ -530,7 +541,7 @@ impl Sctp {
             let after = sending[start..].partition_point(|id| *id <= self.last_served);
             sending[start..].rotate_left(after);
         }
-        while !sending.is_empty() && self.in_association_bytes < ASSOCIATION_WINDOW_BYTES {
+        while !sending.is_empty() && self.in_association_bytes < self.window_bytes {
             sending.retain(|id| self.send_one(*id));
         }
         for channel in self.channels.values_mut() {
@@ -542,7 +553,7 @@ impl Sctp {
 
     /// Hands one message to the association; `false` when the channel has no more to send for now.
     fn send_one(&mut self, id: ChannelId) -> bool {
-        if self.in_association_bytes >= ASSOCIATION_WINDOW_BYTES {
+        if self.in_association_bytes >= self.window_bytes {
             return false;
         }
         let (Some(association), Some(channel)) =

@@ -243,12 +243,7 @@ impl Pair {
     pub fn run_until(&mut self, time: Duration, mut condition: impl FnMut(&mut Pair) -> bool) {
         let limit = self.now + time;
         while !condition(self) {
-            assert!(
-                self.step(limit),
-                "not within {time:?}: {:?} {:?}",
-                self.events[0].last(),
-                self.events[1].last()
-            );
+            assert!(self.step(limit), "not within {time:?}: {:?}", self.events);
         }
     }
 
