@@ -1,0 +1,1 @@
+"""The client of a room: one `Session` per join, the state it keeps, and the negotiation under it."""

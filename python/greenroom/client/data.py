@@ -1,0 +1,220 @@
+"""Data packets over the publisher's channels, and those that arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import models
+
+from greenroom import _engine
+from greenroom.signalling.client_description import MAX_MESSAGE_BYTES
+
+from .errors import PublishDataError
+from .publisher import LOSSY, RELIABLE
+from .state import ParticipantState
+from .waiting import wait_future
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_logger = logging.getLogger("livekit")
+
+CHANNEL_TIMEOUT_S = 15.0
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Payload bytes of calls that wait for room in a channel; further calls fail at once."""
+_SENDS_BETWEEN_YIELDS = 64
+_SENDER_TTL_S = 30.0
+_MAX_SENDERS = 10_000
+
+
+class DataSender:
+    """One writer per channel: calls go out in the order they were made, and wait while the channel is
+    full."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._turns: dict[str, asyncio.Lock] = {RELIABLE: asyncio.Lock(), LOSSY: asyncio.Lock()}
+        self._sequence = 0
+        """Of the last reliable packet."""
+        self._waiting: dict[str, int] = {RELIABLE: 0, LOSSY: 0}
+        """Calls that wait for their turn, by channel: while there are any, nobody may overtake."""
+        self._waiting_bytes = 0
+        self._sent_without_yield = 0
+
+    async def send(self, packet: models.DataPacket, *, reliable: bool) -> None:
+        """Hand one packet to its channel. PublishDataError when it is too large, or no channel opens."""
+        if self._session.closed:
+            raise PublishDataError("data can't be sent: the room is not connected; connect first")
+        label = RELIABLE if reliable else LOSSY
+        packet.participant_identity = self._session.state.local.identity
+        size = packet.ByteSize()
+        if not self._waiting[label] and self._session.publisher.link.is_open(
+            self._session.publisher.channels[label]
+        ):
+            self._check_size(size)
+            if self._try_send(label, packet):
+                await self._yield_sometimes()
+                return
+        await self._wait_and_send(label, packet, size)
+
+    async def _wait_and_send(self, label: str, packet: models.DataPacket, size: int) -> None:
+        if self._waiting_bytes + size > MAX_WAITING_BYTES:
+            raise PublishDataError(
+                f"{self._waiting_bytes} bytes wait for the {label} channel already (limit "
+                f"{MAX_WAITING_BYTES}); "
+                "await earlier calls before making more"
+            )
+        self._waiting_bytes += size
+        self._waiting[label] += 1
+        try:
+            async with self._turns[label]:
+                await self._open(label)
+                self._check_size(size)
+                channel = self._session.publisher.channels[label]
+                while not self._try_send(label, packet):
+                    await self._changed(label, self._session.publisher.link.channel_changed(channel))
+        finally:
+            self._waiting[label] -= 1
+            self._waiting_bytes -= size
+
+    def _try_send(self, label: str, packet: models.DataPacket) -> bool:
+        if label == RELIABLE:
+            packet.sequence = self._sequence + 1
+        data = packet.SerializeToString()
+        try:
+            sent = self._session.publisher.link.peer.send(self._session.publisher.channels[label], data)
+        except _engine.EngineError as error:
+            raise PublishDataError(f"data packet of {len(data)} bytes was not sent: {error}") from error
+        if sent and label == RELIABLE:
+            self._sequence += 1
+        return sent
+
+    async def _open(self, label: str) -> None:
+        publisher = self._session.publisher
+        channel = publisher.channels[label]
+        if publisher.link.is_open(channel):
+            return
+        if not publisher.negotiated:
+            publisher.negotiate()
+        deadline = time.monotonic() + CHANNEL_TIMEOUT_S
+        while not publisher.link.is_open(channel):
+            try:
+                await self._changed(
+                    label, publisher.link.channel_changed(channel), deadline - time.monotonic()
+                )
+            except asyncio.TimeoutError as error:
+                raise PublishDataError(
+                    f"the {label} data channel did not open within {CHANNEL_TIMEOUT_S:g} s: no "
+                    f"publisher media path; "
+                    f"ICE is {publisher.link.ice_state}"
+                ) from error
+
+    async def _changed(
+        self, label: str, future: asyncio.Future[None], timeout_s: float | None = None
+    ) -> None:
+        try:
+            await (future if timeout_s is None else wait_future(future, timeout_s))
+        except ConnectionError as error:
+            raise PublishDataError(f"the {label} data channel is gone: {error}") from error
+
+    def _check_size(self, size: int) -> None:
+        limit = self._session.publisher.link.max_message_size
+        limit = MAX_MESSAGE_BYTES if limit is None else limit
+        # The sequence number is not set yet; it adds up to 7 bytes.
+        if limit and size + 7 > limit:
+            raise PublishDataError(
+                f"data packet of {size} bytes exceeds the negotiated maximum message size of {limit} bytes; "
+                "send less at once, or use a byte stream"
+            )
+
+    async def _yield_sometimes(self) -> None:
+        # A loop that publishes without ever waiting would starve everything else on the event loop.
+        self._sent_without_yield += 1
+        if self._sent_without_yield >= _SENDS_BETWEEN_YIELDS:
+            self._sent_without_yield = 0
+            await asyncio.sleep(0)
+
+
+class DataReceiver:
+    """Turns arriving messages into events by one table; drops what a sender's sequence shows to be a
+    repeat."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.last_sequences: dict[str, tuple[int, float]] = {}
+        """Last reliable sequence and when it came, by participant SID."""
+        self.handlers: dict[str, Callable[[models.DataPacket, bool], None]] = {
+            "user": self._user,
+            "sip_dtmf": self._sip_dtmf,
+            "transcription": self._transcription,
+        }
+        """By the name of the packet's value. Others are ignored."""
+
+    def take(self, label: str, data: bytes) -> None:
+        """One message from a channel; the label alone says whether it is reliable."""
+        if label not in (RELIABLE, LOSSY):
+            return
+        packet = models.DataPacket()
+        try:
+            packet.ParseFromString(data)
+        except DecodeError as error:
+            _logger.warning("skipped a data message of %d bytes that is no DataPacket: %s", len(data), error)
+            return
+        if label == RELIABLE and self._repeated(packet):
+            return
+        handler = self.handlers.get(packet.WhichOneof("value") or "")
+        if handler is not None:
+            handler(packet, label == RELIABLE)
+
+    def _repeated(self, packet: models.DataPacket) -> bool:
+        sid, sequence = packet.participant_sid, packet.sequence
+        if not sid or not sequence:
+            return False
+        now = time.monotonic()
+        last = self.last_sequences.get(sid)
+        if last is not None and now - last[1] < _SENDER_TTL_S and sequence <= last[0]:
+            return True
+        if last is None and len(self.last_sequences) >= _MAX_SENDERS:
+            fresh = {s: v for s, v in self.last_sequences.items() if now - v[1] < _SENDER_TTL_S}
+            self.last_sequences = fresh if len(fresh) < _MAX_SENDERS else {}
+        self.last_sequences[sid] = (sequence, now)
+        return False
+
+    def _sender(self, packet: models.DataPacket) -> ParticipantState | None:
+        state = self._session.state
+        return state.participant(identity=packet.participant_identity, sid=packet.participant_sid)
+
+    def _user(self, packet: models.DataPacket, reliable: bool) -> None:
+        user = packet.user
+        sender = self._session.state.participant(
+            identity=packet.participant_identity or user.participant_identity,
+            sid=packet.participant_sid or user.participant_sid,
+        )
+        topic = user.topic if user.HasField("topic") else None
+        facade = None if sender is None else sender.facade
+        session = self._session
+        session.emit("data_received", session.facade.make_data_packet(user.payload, reliable, facade, topic))
+
+    def _sip_dtmf(self, packet: models.DataPacket, _: bool) -> None:
+        sender = self._sender(packet)
+        if sender is None and packet.participant_identity:
+            return
+        facade = None if sender is None else sender.facade
+        tone = packet.sip_dtmf
+        self._session.emit("sip_dtmf_received", self._session.facade.make_dtmf(tone.code, tone.digit, facade))
+
+    def _transcription(self, packet: models.DataPacket, _: bool) -> None:
+        transcription = packet.transcription
+        participant = self._session.state.participant(identity=transcription.transcribed_participant_identity)
+        publication = None if participant is None else participant.publications.get(transcription.track_id)
+        self._session.emit(
+            "transcription_received",
+            [self._session.facade.make_segment(segment) for segment in transcription.segments],
+            None if participant is None else participant.facade,
+            None if publication is None else publication.facade,
+        )

@@ -1,0 +1,129 @@
+"""What can go wrong for a user of a room, one type per thing they would handle differently.
+
+Each message says what failed, the value that was at fault, and what to do. The `Publish…Error` family and
+`ConnectError` are part of the public API of `livekit.rtc`.
+"""
+
+from __future__ import annotations
+
+
+class ConnectError(Exception):
+    """Joining a room failed. `status` and `body` are those of the server's HTTP refusal, when there was
+    one."""
+
+    def __init__(self, message: str, *, status: int | None = None, body: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.body = body
+
+
+class InvalidUrlError(ConnectError):
+    """The server URL can't be used."""
+
+
+class UnsupportedOptionError(ConnectError, NotImplementedError):
+    """An option was given that this version can't honour."""
+
+
+class ServerUnreachableError(ConnectError):
+    """No connection to the server's address: refused, no such host, no route."""
+
+
+class TlsError(ConnectError):
+    """The TLS handshake failed, most often for a certificate that is not trusted."""
+
+
+class TokenError(ConnectError):
+    """The server refused the access token."""
+
+
+class MalformedTokenError(TokenError):
+    """The access token is no JWT."""
+
+
+class ExpiredTokenError(TokenError):
+    """The access token's `exp` has passed."""
+
+
+class TokenNotYetValidError(TokenError):
+    """The access token's `nbf` lies in the future."""
+
+
+class WrongKeyError(TokenError):
+    """The access token is signed with a key or secret that the server does not have."""
+
+
+class PermissionDeniedError(TokenError):
+    """The access token is good but does not allow to join."""
+
+
+class RoomFullError(ConnectError):
+    """The room has as many participants as it allows."""
+
+
+class RoomNotFoundError(ConnectError):
+    """The room does not exist and may not be created by joining."""
+
+
+class ServerRefusedError(ConnectError):
+    """The server refused for another reason, or is no LiveKit server."""
+
+
+class SignalProtocolError(ConnectError):
+    """The server's first messages were not those of a join."""
+
+
+class MediaPathError(ConnectError):
+    """Signalling works but no media path was found; `candidate_pairs` lists what was tried."""
+
+    def __init__(self, message: str, *, candidate_pairs: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.candidate_pairs = candidate_pairs
+
+
+class ConnectTimeoutError(ConnectError, TimeoutError):
+    """The deadline for the whole of `connect` passed."""
+
+
+class _RoomError(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class PublishTrackError(_RoomError):
+    """A track could not be published. `reason` is the server's word for it (`NOT_ALLOWED`…) or ours in
+    lower case."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class UnpublishTrackError(_RoomError):
+    """A track could not be unpublished."""
+
+
+class PublishDataError(_RoomError):
+    """A data packet could not be sent."""
+
+
+class PublishDTMFError(_RoomError):
+    """A DTMF tone could not be sent."""
+
+
+class PublishTranscriptionError(_RoomError):
+    """A transcription could not be sent."""
+
+
+class PublishDataTrackError(_RoomError):
+    """A data track could not be published."""
+
+
+class RequestError(_RoomError):
+    """The server refused a change of own metadata, name or attributes. `reason` is its word for it."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,78 @@
+"""Joining what arrives on the subscriber connection with the publications that signalling tells of.
+
+Either can come first: a receiver without a publication waits here until the participant's update names
+its track.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenroom import _engine
+
+from .state import PublicationState, TrackState
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class MediaTracks:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: dict[str, _engine.Receiver] = {}
+        """By track SID; at most one per m-line of the subscriber connection."""
+
+    def started(self, track_sid: str, receiver: _engine.Receiver) -> None:
+        """The server sends this track now (or again, on another receiver)."""
+        publication = self._session.state.publication(track_sid)
+        if publication is None or publication.participant.is_local:
+            self._waiting[track_sid] = receiver
+            return
+        self._attach(publication, receiver)
+
+    def stopped(self, track_sid: str, receiver: _engine.Receiver) -> None:
+        """The server sends this track no longer on this receiver."""
+        if self._waiting.get(track_sid) is receiver:
+            del self._waiting[track_sid]
+        publication = self._session.state.publication(track_sid)
+        if (
+            publication is not None
+            and publication.track is not None
+            and publication.track.receiver is receiver
+        ):
+            self.detach(publication)
+
+    def attach_waiting(self, publication: PublicationState) -> None:
+        """The publication is known now; its media may have come before."""
+        receiver = self._waiting.pop(publication.sid, None)
+        if receiver is not None:
+            self._attach(publication, receiver)
+
+    def detach(self, publication: PublicationState) -> None:
+        """The track ends for this client: off the publication first, then the event. Nothing when not
+        subscribed."""
+        track, publication.track = publication.track, None
+        if track is None:
+            return
+        track.set_receiver(None)
+        publication.participant.tracks_changed()
+        self._session.emit(
+            "track_unsubscribed", track.facade, publication.facade, publication.participant.facade
+        )
+
+    def _attach(self, publication: PublicationState, receiver: _engine.Receiver) -> None:
+        track = publication.track
+        if track is not None:
+            track.set_receiver(receiver)
+            return
+        info = publication.info
+        track = TrackState(
+            kind=info.type, name=info.name, sid=info.sid, muted=info.muted, publication=publication
+        )
+        track.receiver = receiver
+        track.facade = self._session.facade.make_track(track)
+        publication.track = track
+        publication.participant.tracks_changed()
+        self._session.emit(
+            "track_subscribed", track.facade, publication.facade, publication.participant.facade
+        )

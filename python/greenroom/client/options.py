@@ -1,0 +1,34 @@
+"""How a session joins: the options of `livekit.rtc.RoomOptions` that reach the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_CONNECT_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    auto_subscribe: bool = True
+    dynacast: bool = False
+    connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
+    """For the whole of connect: websocket, join and media path."""
+    encrypted: bool = False
+    """Asked for, and refused at connect as long as frames can't be encrypted."""
+    relay_only: bool = False
+    sdk_version: str = ""
+
+
+@dataclass(frozen=True)
+class PublishOptions:
+    """How one track is published; None leaves the choice to its kind and size."""
+
+    source: int = 0
+    """`models.TrackSource`."""
+    video_codec: str = "vp8"
+    max_bitrate_bps: int | None = None
+    max_framerate: float | None = None
+    simulcast: bool = True
+    dtx: bool = True
+    stereo: bool = False
+    stream: str = ""

@@ -1,0 +1,211 @@
+"""One engine peer connection as negotiation uses it: its transport description, candidates, channels and
+events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from livekit.protocol import rtc as proto
+
+from greenroom import _engine
+from greenroom.signalling.client_description import LocalTransport, RemoteTransport
+from greenroom.signalling.event_port import LoopEventPort
+from greenroom.signalling.media_parameters import PayloadType
+from greenroom.signalling.sdp import MediaKind
+
+_logger = logging.getLogger("livekit")
+
+_MAX_EARLY_CANDIDATES = 256
+
+
+class PeerLink:
+    """Owns the engine's peer. `on_message(label, data)` and `on_failed(why)` are called on the loop."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        controlling: bool,
+        payload_types: Sequence[PayloadType],
+        extensions: dict[MediaKind, Any],
+        include_loopback: bool,
+        on_message: Callable[[str, bytes], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self._on_message = on_message
+        self._on_failed = on_failed
+        loop = asyncio.get_running_loop()
+        self._port = LoopEventPort.of(loop)
+        self.peer = _engine.Peer(
+            self._port.port,
+            controlling=controlling,
+            payload_types=payload_types,
+            header_extensions_audio=extensions[MediaKind.AUDIO],
+            header_extensions_video=extensions[MediaKind.VIDEO],
+        )
+        self._port.register(self.peer.handle, self._on_event)
+        self.connected: asyncio.Future[None] = loop.create_future()
+        """Resolved once; an exception when the connection fails before."""
+        self.connected.add_done_callback(_consume)
+        self.ice_state = "new"
+        self.closed = False
+        self._labels: dict[int, str] = {}
+        self._open: set[int] = set()
+        self._channel_waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._early_candidates: list[str] = []
+        self._remote: RemoteTransport | None = None
+        try:
+            self._candidates = tuple(self.peer.gather(include_loopback=include_loopback))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def local_transport(self) -> LocalTransport:
+        peer = self.peer
+        return LocalTransport(peer.ice_ufrag, peer.ice_pwd, peer.fingerprint, self._candidates)
+
+    @property
+    def max_message_size(self) -> int | None:
+        """What the server takes on a channel (0: no limit); None before it has said so."""
+        return None if self._remote is None else self._remote.max_message_size
+
+    def set_remote(self, remote: RemoteTransport) -> None:
+        """The server's half. Only new credentials reach the engine again; new candidates always do."""
+        last, self._remote = self._remote, remote
+        if last is None or (last.ice_ufrag, last.ice_pwd) != (remote.ice_ufrag, remote.ice_pwd):
+            self.peer.set_remote(
+                ice_ufrag=remote.ice_ufrag,
+                ice_pwd=remote.ice_pwd,
+                fingerprint=remote.fingerprint,
+                dtls_active=remote.dtls_active,
+                ice_lite=remote.ice_lite,
+                max_message_size=remote.max_message_size,
+            )
+        early, self._early_candidates = self._early_candidates, []
+        for candidate in (*remote.candidates, *early):
+            self._add_candidate(candidate)
+
+    def add_trickled(self, trickle: proto.TrickleRequest) -> None:
+        """One `trickle` message; kept until the server's description has come. Malformed ones are logged."""
+        try:
+            candidate = json.loads(trickle.candidateInit)["candidate"] if trickle.candidateInit else ""
+        except (ValueError, KeyError, TypeError) as error:
+            _logger.warning("%s: skipped a malformed trickle message: %s", self.name, error)
+            return
+        if not isinstance(candidate, str) or not candidate:
+            return
+        if self._remote is None:
+            if len(self._early_candidates) < _MAX_EARLY_CANDIDATES:
+                self._early_candidates.append(candidate)
+            return
+        self._add_candidate(candidate)
+
+    def _add_candidate(self, candidate: str) -> None:
+        try:
+            self.peer.add_remote_candidate(candidate)
+        except _engine.EngineError as error:
+            _logger.warning("%s: skipped a candidate: %s", self.name, error)
+
+    def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
+        channel = self.peer.open_channel(label, ordered=ordered, max_retransmits=max_retransmits)
+        self._labels[channel] = label
+        return channel
+
+    def is_open(self, channel: int) -> bool:
+        return channel in self._open
+
+    def channel_changed(self, channel: int) -> asyncio.Future[None]:
+        """Resolves when the channel opens, closes or has room again; an exception when the connection
+        ends."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_consume)
+        if self.closed:
+            future.set_exception(ConnectionError(f"{self.name} connection is closed"))
+        else:
+            self._channel_waiters.setdefault(channel, []).append(future)
+        return future
+
+    def candidate_pairs_tried(self) -> tuple[str, ...]:
+        try:
+            return tuple(self.peer.stats()["transport"]["candidate_pairs_tried"])
+        except (_engine.EngineError, KeyError):
+            return ()
+
+    def close(self) -> None:
+        """Free the engine's peer; no event follows. Harmless twice."""
+        if self.closed:
+            return
+        self.closed = True
+        self._port.unregister(self.peer.handle)
+        self.peer.close()
+        self._end(ConnectionError(f"{self.name} connection is closed"))
+
+    def _end(self, error: Exception) -> None:
+        if not self.connected.done():
+            self.connected.set_exception(error)
+        for channel in list(self._channel_waiters):
+            self._wake(channel, error)
+
+    def _wake(self, channel: int, error: Exception | None = None) -> None:
+        for future in self._channel_waiters.pop(channel, ()):
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+    def _on_event(self, kind: int, payload: Any) -> None:
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, payload)
+
+    def _connected(self, _: None) -> None:
+        if not self.connected.done():
+            self.connected.set_result(None)
+
+    def _failed(self, why: str) -> None:
+        self._end(ConnectionError(why))
+        self._on_failed(why)
+
+    def _ice_state(self, state: str) -> None:
+        self.ice_state = state
+
+    def _channel_open(self, payload: tuple[int, str]) -> None:
+        channel, label = payload
+        self._labels[channel] = label
+        self._open.add(channel)
+        self._wake(channel)
+
+    def _channel_message(self, payload: tuple[int, bytes]) -> None:
+        channel, data = payload
+        self._on_message(self._labels.get(channel, ""), data)
+
+    def _channel_closed(self, channel: int) -> None:
+        self._open.discard(channel)
+        self._wake(channel)
+
+    def _channel_writable(self, channel: int) -> None:
+        self._wake(channel)
+
+
+_HANDLERS: dict[int, Callable[[PeerLink, Any], None]] = {
+    _engine.ICE_STATE: PeerLink._ice_state,
+    _engine.CONNECTED: PeerLink._connected,
+    _engine.FAILED: PeerLink._failed,
+    _engine.CHANNEL_OPEN: PeerLink._channel_open,
+    _engine.CHANNEL_MESSAGE: PeerLink._channel_message,
+    _engine.CHANNEL_CLOSED: PeerLink._channel_closed,
+    _engine.CHANNEL_WRITABLE: PeerLink._channel_writable,
+}
+
+
+def _consume(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()

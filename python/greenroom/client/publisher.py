@@ -1,0 +1,181 @@
+"""The publisher connection: we offer, one offer at a time; wishes that come meanwhile go into the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from livekit.protocol import rtc as proto
+
+from greenroom import _engine
+from greenroom.signalling.client_description import (
+    PUBLISH_EXTENSIONS,
+    PUBLISH_PAYLOADS,
+    AcceptedTrack,
+    OfferedTrack,
+    publisher_offer,
+    read_answer_track,
+    read_transport,
+)
+from greenroom.signalling.sdp import SdpError, SessionDescription, parse
+
+from .errors import PublishTrackError
+from .peer_link import PeerLink
+
+_logger = logging.getLogger("livekit")
+
+ANSWER_TIMEOUT_S = 15.0
+RELIABLE, LOSSY, DATA_TRACK = "_reliable", "_lossy", "_data_track"
+
+StartSender = Callable[[_engine.Peer, OfferedTrack, AcceptedTrack], None]
+"""Adds the sender to the engine's peer, with what the server's answer allows."""
+
+
+@dataclass(eq=False)
+class _Sender:
+    track: OfferedTrack
+    start: StartSender
+    answered: asyncio.Future[None]
+
+
+class Publisher:
+    """Has the three data channels from the start, so that the first offer holds them."""
+
+    def __init__(
+        self,
+        *,
+        include_loopback: bool,
+        send_offer: Callable[[proto.SessionDescription], None],
+        on_message: Callable[[str, bytes], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self.link = PeerLink(
+            "publisher",
+            controlling=True,
+            payload_types=tuple(PUBLISH_PAYLOADS.values()),
+            extensions=PUBLISH_EXTENSIONS,
+            include_loopback=include_loopback,
+            on_message=on_message,
+            on_failed=on_failed,
+        )
+        self.channels = {
+            RELIABLE: self.link.open_channel(RELIABLE),
+            LOSSY: self.link.open_channel(LOSSY, ordered=False, max_retransmits=0),
+            DATA_TRACK: self.link.open_channel(DATA_TRACK, ordered=False, max_retransmits=0),
+        }
+        self._send_offer = send_offer
+        self._senders: list[_Sender] = []
+        """One per m-line, in m-line order; ended ones keep their place."""
+        self._session_id = secrets.randbits(62)
+        self._offer_id = 0
+        self._outstanding: SessionDescription | None = None
+        self._negotiate_again = False
+        self._answer_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def negotiated(self) -> bool:
+        """An offer has been made."""
+        return self._offer_id > 0
+
+    def next_mid(self) -> str:
+        return str(len(self._senders) + 1)
+
+    def add_track(self, track: OfferedTrack, start: StartSender) -> asyncio.Future[None]:
+        """Put a track into the next offer. The future resolves when its answer is applied;
+        PublishTrackError if refused."""
+        sender = _Sender(track, start, asyncio.get_running_loop().create_future())
+        self._senders.append(sender)
+        self.negotiate()
+        return sender.answered
+
+    def remove_track(self, mid: str) -> None:
+        """End a track's section with the next offer. Nothing for an unknown mid."""
+        for sender in self._senders:
+            if sender.track.mid == mid and sender.track.layers:
+                sender.track = sender.track.ended()
+                sender.answered.cancel()
+                self.link.peer.remove_sender(mid)
+                self.negotiate()
+
+    def negotiate(self) -> None:
+        """Offer now, or as soon as the outstanding offer is answered."""
+        if self._outstanding is not None:
+            self._negotiate_again = True
+            return
+        self._offer_id += 1
+        description = publisher_offer(
+            self.link.local_transport,
+            [sender.track for sender in self._senders],
+            session_id=self._session_id,
+            version=self._offer_id,
+        )
+        self._outstanding = description
+        self._answer_timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._unanswered)
+        self._send_offer(proto.SessionDescription(type="offer", sdp=description.to_text(), id=self._offer_id))
+
+    def take_answer(self, answer: proto.SessionDescription) -> None:
+        """Apply the server's answer. One for another offer, or that can't be read, is logged and skipped."""
+        if self._outstanding is None or (answer.id and answer.id != self._offer_id):
+            _logger.warning(
+                "publisher: skipped an answer to offer %d; the last is %d", answer.id, self._offer_id
+            )
+            return
+        try:
+            description = parse(answer.sdp)
+            self.link.set_remote(read_transport(description, ours_is_offer=True))
+        except (SdpError, _engine.EngineError) as error:
+            _logger.warning("publisher: the server's answer can't be used: %s", error)
+            self._finish(f"the server's answer can't be used: {error}")
+            return
+        for sender in self._senders:
+            if self._outstanding.section(sender.track.mid) is not None and not sender.answered.done():
+                self._start(sender, description)
+        self._finish("")
+
+    def close(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+        self._fail_waiting("the session ended", "session_ended")
+        self.link.close()
+
+    def _start(self, sender: _Sender, answer: SessionDescription) -> None:
+        accepted = read_answer_track(answer, sender.track)
+        codec = sender.track.payload.codec
+        if accepted is None:
+            sender.answered.set_exception(
+                PublishTrackError(
+                    f"the server's answer does not take codec {codec!r}; publish with another, or "
+                    f"enable it there",
+                    "codec_refused",
+                )
+            )
+            return
+        try:
+            sender.start(self.link.peer, sender.track, accepted)
+        except _engine.EngineError as error:
+            sender.answered.set_exception(PublishTrackError(f"sending {codec!r} failed: {error}", "engine"))
+        else:
+            sender.answered.set_result(None)
+
+    def _finish(self, error: str) -> None:
+        self._outstanding = None
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+        if error:
+            self._fail_waiting(error, "negotiation_failed")
+        again, self._negotiate_again = self._negotiate_again, False
+        if again:
+            self.negotiate()
+
+    def _unanswered(self) -> None:
+        _logger.warning("publisher: no answer to offer %d within %g s", self._offer_id, ANSWER_TIMEOUT_S)
+        self._finish(f"the server did not answer within {ANSWER_TIMEOUT_S:g} s")
+
+    def _fail_waiting(self, message: str, reason: str) -> None:
+        for sender in self._senders:
+            if not sender.answered.done():
+                sender.answered.set_exception(PublishTrackError(f"publishing failed: {message}", reason))
+                sender.answered.exception()

@@ -1,0 +1,76 @@
+"""Requests with a number that the server answers: changes of own metadata, name and attributes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from livekit.protocol import rtc as proto
+
+from .errors import RequestError
+from .waiting import wait_future
+
+if TYPE_CHECKING:
+    from .session import Session
+
+REQUEST_TIMEOUT_S = 5.0
+
+
+class Requests:
+    """One change at a time, in the order asked: two setters can't undo one another."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._turn = asyncio.Lock()
+        self._last_id = 0
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    async def update_own(
+        self, *, metadata: str = "", name: str = "", attributes: dict[str, str] | None = None
+    ) -> None:
+        """Change what is given and wait for the server's word. RequestError when it refuses or stays
+        silent."""
+        async with self._turn:
+            if self._session.closed:
+                raise RequestError(
+                    "own metadata can't be changed: the room is not connected", "not_connected"
+                )
+            self._last_id += 1
+            request_id = self._last_id
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[request_id] = future
+            self._session.send(
+                "update_metadata",
+                proto.UpdateParticipantMetadata(
+                    metadata=metadata, name=name, attributes=attributes or {}, request_id=request_id
+                ),
+            )
+            try:
+                await wait_future(future, REQUEST_TIMEOUT_S)
+            except asyncio.TimeoutError as error:
+                raise RequestError(
+                    f"the server did not answer the change within {REQUEST_TIMEOUT_S:g} s", "timeout"
+                ) from error
+            finally:
+                self._waiting.pop(request_id, None)
+
+    def answered(self, request_id: int, reason: str, text: str) -> None:
+        """The server's `request_response`. Nothing for an unknown number."""
+        future = self._waiting.get(request_id)
+        if future is None or future.done():
+            return
+        if reason == "OK":
+            future.set_result(None)
+        elif reason != "QUEUED":
+            advice = "; grant canUpdateOwnMetadata in the token" if reason == "NOT_ALLOWED" else ""
+            future.set_exception(
+                RequestError(f"the server refused the change ({reason}): {text}{advice}", reason)
+            )
+
+    def close(self) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(
+                    RequestError("the session ended before the change was made", "session_ended")
+                )
+                future.exception()

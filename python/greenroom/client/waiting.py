@@ -1,0 +1,33 @@
+"""Waiting with a limit in a way that never swallows a cancellation (`asyncio.wait_for` can, before
+Python 3.12)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+async def wait_future(future: asyncio.Future[_T], timeout_s: float) -> _T:
+    """The future's result. asyncio.TimeoutError when it is not done in time; the future itself is left
+    alone."""
+    done, _ = await asyncio.wait([future], timeout=max(0.0, timeout_s))
+    if not done:
+        raise asyncio.TimeoutError
+    return future.result()
+
+
+async def run_within(work: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
+    """The result of `work`. When time is up or the caller is cancelled, `work` is cancelled and has
+    ended before this raises."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await wait_future(task, timeout_s)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()

@@ -1,0 +1,158 @@
+"""Rooms: join, publish, subscribe, exchange data. `Room` is where to begin."""
+
+from . import _ownership as _ownership
+from ._proto import stats_pb2 as stats
+from ._proto.e2ee_pb2 import EncryptionState, EncryptionType, KeyDerivationFunction
+from ._proto.participant_pb2 import (
+    DisconnectReason,
+    ParticipantKind,
+    ParticipantKindDetail,
+    ParticipantState,
+)
+from ._proto.room_pb2 import (
+    ConnectionState,
+    ContinualGatheringPolicy,
+    DataPacketKind,
+    IceServer,
+    IceTransportType,
+    SimulateScenarioKind,
+    TrackPublishOptions,
+    VideoEncoderBackend,
+    VideoEncoding,
+)
+from ._proto.track_pb2 import (
+    FrameMetadataFeature,
+    ParticipantTrackPermission,
+    StreamState,
+    TrackKind,
+    TrackSource,
+)
+from ._proto.track_publication_pb2 import VideoQuality
+from ._proto.video_frame_pb2 import (
+    EncodedFrameType,
+    EncodedRateControl,
+    FrameMetadata,
+    VideoBufferType,
+    VideoCodec,
+    VideoRotation,
+)
+from .audio_frame import AudioFrame
+from .audio_resampler import AudioResampler, AudioResamplerQuality
+from .audio_source import AudioSource
+from .audio_stream import AudioFrameEvent, AudioStream, NoiseCancellationOptions
+from .e2ee import E2EEManager, E2EEOptions, KeyProviderOptions
+from .event_emitter import EventEmitter
+from .frame_processor import FrameProcessor
+from .participant import (
+    ConnectionQuality,
+    DegradationPreference,
+    LocalParticipant,
+    Participant,
+    RemoteParticipant,
+)
+from .room import (
+    ConnectError,
+    DataPacket,
+    DataStreamOptions,
+    Room,
+    RoomOptions,
+    RtcConfiguration,
+    RtcStats,
+    SipDTMF,
+)
+from .track import (
+    AudioTrack,
+    LocalAudioTrack,
+    LocalTrack,
+    LocalVideoTrack,
+    RemoteAudioTrack,
+    RemoteTrack,
+    RemoteVideoTrack,
+    Track,
+    VideoTrack,
+)
+from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
+from .transcription import Transcription, TranscriptionSegment
+from .utils import combine_audio_frames, sine_wave_generator
+from .version import __version__
+from .video_frame import VideoFrame
+from .video_source import VideoSource
+from .video_stream import VideoFrameEvent, VideoStream
+
+__all__ = [
+    "AudioFrame",
+    "AudioFrameEvent",
+    "AudioResampler",
+    "AudioResamplerQuality",
+    "AudioSource",
+    "AudioStream",
+    "AudioTrack",
+    "ConnectError",
+    "ConnectionQuality",
+    "ConnectionState",
+    "ContinualGatheringPolicy",
+    "DataPacket",
+    "DataPacketKind",
+    "DataStreamOptions",
+    "DegradationPreference",
+    "DisconnectReason",
+    "E2EEManager",
+    "E2EEOptions",
+    "EncodedFrameType",
+    "EncodedRateControl",
+    "EncryptionState",
+    "EncryptionType",
+    "EventEmitter",
+    "FrameMetadata",
+    "FrameMetadataFeature",
+    "FrameProcessor",
+    "IceServer",
+    "IceTransportType",
+    "KeyDerivationFunction",
+    "KeyProviderOptions",
+    "LocalAudioTrack",
+    "LocalParticipant",
+    "LocalTrack",
+    "LocalTrackPublication",
+    "LocalVideoTrack",
+    "NoiseCancellationOptions",
+    "Participant",
+    "ParticipantKind",
+    "ParticipantKindDetail",
+    "ParticipantState",
+    "ParticipantTrackPermission",
+    "RemoteAudioTrack",
+    "RemoteParticipant",
+    "RemoteTrack",
+    "RemoteTrackPublication",
+    "RemoteVideoTrack",
+    "Room",
+    "RoomOptions",
+    "RtcConfiguration",
+    "RtcStats",
+    "SimulateScenarioKind",
+    "SipDTMF",
+    "StreamState",
+    "Track",
+    "TrackKind",
+    "TrackPublication",
+    "TrackPublishOptions",
+    "TrackSource",
+    "Transcription",
+    "TranscriptionSegment",
+    "VideoBufferType",
+    "VideoCodec",
+    "VideoEncoderBackend",
+    "VideoEncoding",
+    "VideoFrame",
+    "VideoFrameEvent",
+    "VideoQuality",
+    "VideoRotation",
+    "VideoSource",
+    "VideoStream",
+    "VideoTrack",
+    "__version__",
+    "combine_audio_frames",
+    "sine_wave_generator",
+    "stats",
+]

@@ -1,0 +1,1 @@
+"""The protobuf types of the public API, under the names that users import."""

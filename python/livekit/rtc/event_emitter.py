@@ -1,0 +1,102 @@
+"""Handlers by event name: registration, and delivery that no handler can stop."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from .log import logger
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class EventEmitter(Generic[T_contra]):
+    """Calls the handlers of an event in the order they were registered.
+
+    A handler may take fewer arguments than the event has; it gets the first ones. A handler that raises
+    is logged
+    with the event's name and the next one runs.
+    """
+
+    def __init__(self) -> None:
+        self._events: dict[T_contra, list[_Handler]] = {}
+
+    def emit(self, event: T_contra, *args: Any) -> None:
+        """Run the handlers of `event` now, one after another."""
+        handlers = self._events.get(event)
+        if not handlers:
+            return
+        for handler in list(handlers):
+            if handler.once:
+                self._remove(event, handler)
+            try:
+                handler.call(args)
+            except Exception:
+                logger.exception("a handler of the event %r failed: %r", event, handler.callback)
+
+    def on(self, event: T_contra, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """Call `callback` at each `event`; without one, decorate a function. Returns the callback.
+
+        ValueError for a coroutine function: handlers run in order and can't be awaited. Start a task
+        inside a plain
+        function instead.
+        """
+        return self._register(event, callback, once=False)
+
+    def once(self, event: T_contra, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """Like `on`, for the next `event` only."""
+        return self._register(event, callback, once=True)
+
+    def off(self, event: T_contra, callback: Callable[..., Any]) -> None:
+        """Forget a handler registered by `on` or `once`. Nothing when there is no such handler."""
+        for handler in self._events.get(event, []):
+            if handler.callback == callback:
+                self._remove(event, handler)
+                return
+
+    def _register(
+        self, event: T_contra, callback: Callable[..., Any] | None, *, once: bool
+    ) -> Callable[..., Any]:
+        if callback is None:
+            return lambda function: self._register(event, function, once=once)
+        self._events.setdefault(event, []).append(_Handler(event, callback, once))
+        return callback
+
+    def _remove(self, event: T_contra, handler: _Handler) -> None:
+        handlers = self._events.get(event, [])
+        if handler in handlers:
+            handlers.remove(handler)
+        if not handlers:
+            self._events.pop(event, None)
+
+
+class _Handler:
+    def __init__(self, event: object, callback: Callable[..., Any], once: bool) -> None:
+        if not callable(callback):
+            raise TypeError(f"a handler of the event {event!r} must be callable, not {callback!r}")
+        if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
+            getattr(callback, "__call__", None)  # noqa: B004 - an object whose __call__ is async
+        ):
+            raise ValueError(
+                f"the handler of the event {event!r} is a coroutine function, which can't run in "
+                f"event order; "
+                "register a plain function that calls asyncio.create_task"
+            )
+        self.callback = callback
+        self.once = once
+        self._accepted = _accepted_arguments(callback)
+
+    def call(self, args: tuple[Any, ...]) -> None:
+        self.callback(*(args if self._accepted is None else args[: self._accepted]))
+
+
+def _accepted_arguments(callback: Callable[..., Any]) -> int | None:
+    """How many positional arguments a callable takes; None for any number."""
+    try:
+        parameters = inspect.signature(callback).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)

@@ -1,0 +1,5 @@
+"""The logger of everything a room does."""
+
+import logging
+
+logger = logging.getLogger("livekit")

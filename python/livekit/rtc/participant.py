@@ -1,0 +1,352 @@
+"""Participants of a room: the local one publishes, the remote ones are watched."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from abc import ABC
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from livekit.protocol import models
+from livekit.protocol import rtc as proto_signal
+
+from greenroom.client.errors import (
+    PublishDataError,
+    PublishDataTrackError,
+    PublishDTMFError,
+    PublishTrackError,
+    PublishTranscriptionError,
+    UnpublishTrackError,
+)
+from greenroom.client.options import PublishOptions
+from greenroom.client.session import Session
+from greenroom.client.state import ParticipantState
+
+from ._proto.participant_pb2 import (
+    DisconnectReason,
+    ParticipantKind,
+    ParticipantKindDetail,
+    ParticipantPermission,
+)
+from ._proto.participant_pb2 import (
+    ParticipantState as ProtoParticipantState,
+)
+from ._proto.room_pb2 import TrackPublishOptions
+from ._proto.track_pb2 import ParticipantTrackPermission
+from ._proto.video_frame_pb2 import VideoCodec
+from .track import LocalAudioTrack, LocalTrack
+from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
+from .transcription import Transcription
+
+if TYPE_CHECKING:
+    from .room import Room
+
+__all__ = [
+    "ConnectionQuality",
+    "DegradationPreference",
+    "LocalParticipant",
+    "Participant",
+    "PublishDTMFError",
+    "PublishDataError",
+    "PublishDataTrackError",
+    "PublishTrackError",
+    "PublishTranscriptionError",
+    "RemoteParticipant",
+    "UnpublishTrackError",
+]
+
+
+class ConnectionQuality(enum.IntEnum):
+    QUALITY_UNKNOWN = -1
+    QUALITY_POOR = 0
+    QUALITY_GOOD = 1
+    QUALITY_EXCELLENT = 2
+    QUALITY_LOST = 3
+
+
+class DegradationPreference(enum.IntEnum):
+    """What an encoder gives up first when it has too little bandwidth."""
+
+    BALANCED = 0
+    MAINTAIN_FRAMERATE = 1
+    MAINTAIN_RESOLUTION = 2
+    MAINTAIN_FRAMERATE_AND_RESOLUTION = 4
+
+
+_KINDS = {
+    models.ParticipantInfo.Kind.STANDARD: ParticipantKind.PARTICIPANT_KIND_STANDARD,
+    models.ParticipantInfo.Kind.INGRESS: ParticipantKind.PARTICIPANT_KIND_INGRESS,
+    models.ParticipantInfo.Kind.EGRESS: ParticipantKind.PARTICIPANT_KIND_EGRESS,
+    models.ParticipantInfo.Kind.SIP: ParticipantKind.PARTICIPANT_KIND_SIP,
+    models.ParticipantInfo.Kind.AGENT: ParticipantKind.PARTICIPANT_KIND_AGENT,
+    models.ParticipantInfo.Kind.CONNECTOR: ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
+    models.ParticipantInfo.Kind.BRIDGE: ParticipantKind.PARTICIPANT_KIND_BRIDGE,
+}
+_PUBLICATION = TypeVar("_PUBLICATION", bound=TrackPublication)
+
+
+class FacadeMapping(Mapping[str, _PUBLICATION], Generic[_PUBLICATION]):
+    """A live, read-only view of a table of states, showing the public objects."""
+
+    def __init__(self, states: Mapping[str, Any]) -> None:
+        self._states = states
+
+    def __getitem__(self, key: str) -> _PUBLICATION:
+        return cast(_PUBLICATION, self._states[key].facade)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class Participant(ABC):  # noqa: B024 - made by the room only
+    """Common to local and remote participants. Values follow the server's updates."""
+
+    def __init__(self, room: Room, state: ParticipantState) -> None:
+        self._room = room
+        self._state = state
+        state.facade = self
+
+    @property
+    def sid(self) -> str:
+        return self._state.sid
+
+    @property
+    def identity(self) -> str:
+        return self._state.identity
+
+    @property
+    def name(self) -> str:
+        return self._state.info.name
+
+    @property
+    def metadata(self) -> str:
+        return self._state.info.metadata
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        return dict(self._state.info.attributes)
+
+    @property
+    def state(self) -> ProtoParticipantState.ValueType:
+        return int(self._state.info.state)
+
+    @property
+    def kind(self) -> ParticipantKind.ValueType:
+        return _KINDS.get(self._state.info.kind, ParticipantKind.PARTICIPANT_KIND_STANDARD)
+
+    @property
+    def kind_details(self) -> list[ParticipantKindDetail.ValueType]:
+        return [int(detail) for detail in self._state.info.kind_details]
+
+    @property
+    def joined_at(self) -> datetime.datetime | None:
+        """None as long as the server has not said."""
+        info = self._state.info
+        joined_ms = info.joined_at_ms or info.joined_at * 1000
+        return datetime.datetime.fromtimestamp(joined_ms / 1000, datetime.timezone.utc) if joined_ms else None
+
+    @property
+    def disconnect_reason(self) -> DisconnectReason.ValueType | None:
+        """Why the participant left; None while it is there."""
+        info = self._state.info
+        return int(info.disconnect_reason) if info.state == models.ParticipantInfo.DISCONNECTED else None
+
+    @property
+    def connection_quality(self) -> ConnectionQuality:
+        return ConnectionQuality(self._state.quality)
+
+    @property
+    def permissions(self) -> ParticipantPermission:
+        return public_permission(self._state.info.permission)
+
+    @property
+    def track_publications(self) -> Mapping[str, TrackPublication]:
+        """By track SID; a live view."""
+        return FacadeMapping[TrackPublication](self._state.publications)
+
+    @property
+    def audio_level(self) -> float:
+        """0 to 1, of an active speaker; otherwise 0."""
+        return self._state.audio_level
+
+    @property
+    def is_speaking(self) -> bool:
+        return self._state.is_speaking
+
+    @property
+    def _session(self) -> Session:
+        return self._room._joined_session
+
+    @property
+    def _in_room(self) -> bool:
+        return not self._session.closed and self._state.sid in self._session.state.by_sid
+
+    def _watch_tracks(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when tracks of this participant come or go, or it leaves. Returns the function that
+        stops it."""
+        watchers = self._state.watchers
+        watchers.append(callback)
+
+        def unwatch() -> None:
+            if callback in watchers:
+                watchers.remove(callback)
+
+        return unwatch
+
+
+def public_permission(permission: models.ParticipantPermission) -> ParticipantPermission:
+    return ParticipantPermission(
+        can_subscribe=permission.can_subscribe,
+        can_publish=permission.can_publish,
+        can_publish_data=permission.can_publish_data,
+        can_publish_sources=[int(source) for source in permission.can_publish_sources],
+        hidden=permission.hidden,
+        can_update_metadata=permission.can_update_metadata,
+        can_subscribe_metrics=permission.can_subscribe_metrics,
+    )
+
+
+class RemoteParticipant(Participant):
+    @property
+    def track_publications(self) -> Mapping[str, RemoteTrackPublication]:
+        return FacadeMapping[RemoteTrackPublication](self._state.publications)
+
+    def __repr__(self) -> str:
+        return f"rtc.RemoteParticipant(sid={self.sid}, identity={self.identity}, name={self.name})"
+
+
+class LocalParticipant(Participant):
+    """The participant that this room object joined as."""
+
+    @property
+    def track_publications(self) -> Mapping[str, LocalTrackPublication]:
+        return FacadeMapping[LocalTrackPublication](self._state.publications)
+
+    async def publish_track(
+        self, track: LocalTrack, options: TrackPublishOptions | None = None
+    ) -> LocalTrackPublication:
+        """Publish a track; it is being sent when this returns.
+
+        Raises PublishTrackError: not connected, not allowed by the token, no answer, or a codec that
+        can't be sent.
+        """
+        session = self._connected(PublishTrackError, "publish a track")
+        source = track.source
+        size = (int(getattr(source, "_width", 0)), int(getattr(source, "_height", 0)))
+        state = await session.publications.publish(
+            track._state, _publish_options(track, options or TrackPublishOptions()), size
+        )
+        return cast(LocalTrackPublication, state.facade)
+
+    async def unpublish_track(self, track_sid: str) -> None:
+        """Stop sending a track and take it out of the room. UnpublishTrackError when it is not published."""
+        self._connected(UnpublishTrackError, "unpublish a track").publications.unpublish(track_sid)
+
+    async def publish_data(
+        self,
+        payload: bytes | str,
+        *,
+        reliable: bool = True,
+        destination_identities: list[str] | None = None,
+        topic: str = "",
+    ) -> None:
+        """Send a packet to everyone, or to those named. Waits while the channel is full.
+
+        Raises PublishDataError when it is larger than the server takes (about 64,000 bytes) or no
+        channel opens.
+        """
+        session = self._connected(PublishDataError, "publish data")
+        data = payload.encode() if isinstance(payload, str) else bytes(payload)
+        packet = models.DataPacket(
+            user=models.UserPacket(payload=data, topic=topic),
+            destination_identities=destination_identities or (),
+        )
+        await session.sender.send(packet, reliable=reliable)
+
+    async def publish_dtmf(self, *, code: int, digit: str) -> None:
+        """Send one DTMF tone to SIP participants. Raises PublishDTMFError."""
+        packet = models.DataPacket(sip_dtmf=models.SipDTMF(code=code, digit=digit))
+        await self._send(packet, PublishDTMFError, "publish a DTMF tone")
+
+    async def publish_transcription(self, transcription: Transcription) -> None:
+        """Send a transcription; servers pass it on for agents only. Raises PublishTranscriptionError."""
+        message = models.Transcription(
+            transcribed_participant_identity=transcription.participant_identity,
+            track_id=transcription.track_sid,
+        )
+        for s in transcription.segments:
+            message.segments.add(
+                id=s.id,
+                text=s.text,
+                start_time=s.start_time,
+                end_time=s.end_time,
+                language=s.language,
+                final=s.final,
+            )
+        packet = models.DataPacket(transcription=message)
+        await self._send(packet, PublishTranscriptionError, "publish a transcription")
+
+    async def set_metadata(self, metadata: str) -> None:
+        """Needs the grant can_update_own_metadata; an empty string changes nothing. Raises when refused."""
+        await self._connected(RuntimeError, "set metadata").requests.update_own(metadata=metadata)
+
+    async def set_name(self, name: str) -> None:
+        """Needs the grant can_update_own_metadata; an empty string changes nothing. Raises when refused."""
+        await self._connected(RuntimeError, "set the name").requests.update_own(name=name)
+
+    async def set_attributes(self, attributes: dict[str, str]) -> None:
+        """Merge into the present ones; an empty value deletes its key. Raises when refused."""
+        await self._connected(RuntimeError, "set attributes").requests.update_own(attributes=dict(attributes))
+
+    def set_track_subscription_permissions(
+        self,
+        *,
+        allow_all_participants: bool,
+        participant_permissions: list[ParticipantTrackPermission] | None = None,
+    ) -> None:
+        """Who may subscribe to our tracks. Replaces what was set before; default: everyone to all."""
+        message = proto_signal.SubscriptionPermission(all_participants=allow_all_participants)
+        for permission in participant_permissions or ():
+            message.track_permissions.add(
+                participant_identity=permission.participant_identity,
+                all_tracks=permission.allow_all,
+                track_sids=list(permission.allowed_track_sids),
+            )
+        self._session.send("subscription_permission", message)
+
+    async def _send(self, packet: models.DataPacket, error: Callable[[str], Exception], what: str) -> None:
+        try:
+            await self._connected(error, what).sender.send(packet, reliable=True)
+        except PublishDataError as failure:
+            raise error(failure.message) from failure
+
+    def _connected(self, error: Callable[[str], Exception], what: str) -> Session:
+        session = self._session
+        if session.closed:
+            raise error(f"can't {what}: the room is not connected any more; connect first")
+        return session
+
+    def __repr__(self) -> str:
+        return f"rtc.LocalParticipant(sid={self.sid}, identity={self.identity}, name={self.name})"
+
+
+def _publish_options(track: LocalTrack, options: TrackPublishOptions) -> PublishOptions:
+    is_audio = isinstance(track, LocalAudioTrack)
+    encoding = options.audio_encoding if is_audio else options.video_encoding
+    return PublishOptions(
+        source=options.source,
+        video_codec=VideoCodec.Name(options.video_codec).lower(),
+        max_bitrate_bps=encoding.max_bitrate or None,
+        max_framerate=None if is_audio else options.video_encoding.max_framerate or None,
+        simulcast=options.simulcast if options.HasField("simulcast") else True,
+        dtx=options.dtx if options.HasField("dtx") else True,
+        stereo=is_audio and getattr(track.source, "num_channels", 1) == 2,
+        stream=options.stream,
+    )

@@ -1,0 +1,361 @@
+"""The room: joins, shows who is there, and tells what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from livekit.protocol import models
+
+from greenroom.client.errors import ConnectError
+from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
+from greenroom.client.session import Session
+from greenroom.client.state import ParticipantState, PublicationState, TrackState
+
+from ._proto import participant_pb2 as proto_participant
+from ._proto import room_pb2 as proto_room
+from ._proto import stats_pb2 as proto_stats
+from ._proto.participant_pb2 import DisconnectReason
+from ._proto.room_pb2 import ConnectionState, DataPacketKind
+from ._proto.track_pb2 import TrackKind
+from ._stats import peer_stats
+from .e2ee import E2EEManager, E2EEOptions
+from .event_emitter import EventEmitter
+from .participant import (
+    ConnectionQuality,
+    FacadeMapping,
+    LocalParticipant,
+    Participant,
+    RemoteParticipant,
+    public_permission,
+)
+from .track import RemoteAudioTrack, RemoteTrack, RemoteVideoTrack
+from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
+from .transcription import TranscriptionSegment
+from .version import __version__
+
+__all__ = [
+    "ConnectError",
+    "ConnectionState",
+    "DataPacket",
+    "DataStreamOptions",
+    "DisconnectReason",
+    "EventTypes",
+    "Room",
+    "RoomOptions",
+    "RtcConfiguration",
+    "RtcStats",
+    "SipDTMF",
+    "TrackKind",
+    "proto_participant",
+    "proto_room",
+]
+
+EventTypes = Literal[
+    "participant_connected", "participant_disconnected", "participant_active",
+    "local_track_published", "local_track_unpublished", "local_track_republished", "local_track_subscribed",
+    "track_published", "track_unpublished", "track_subscribed", "track_unsubscribed",
+    "track_subscription_failed",
+    "track_muted", "track_unmuted", "active_speakers_changed", "room_metadata_changed",
+    "participant_metadata_changed", "participant_name_changed", "participant_attributes_changed",
+    "participant_encryption_status_changed", "participant_permissions_changed",
+    "connection_quality_changed", "transcription_received", "data_received", "sip_dtmf_received",
+    "e2ee_state_changed", "connection_state_changed", "connected", "disconnected", "reconnecting",
+    "reconnected",
+    "room_updated", "moved", "token_refreshed", "data_track_published", "data_track_unpublished",
+]  # fmt: skip
+
+
+@dataclass
+class DataStreamOptions:
+    """`max_payload_byte_length`: the most bytes an incoming stream may have; None for no limit."""
+
+    max_payload_byte_length: int | None = None
+
+
+@dataclass
+class RtcConfiguration:
+    """`ice_servers` empty: those the server names."""
+
+    ice_transport_type: proto_room.IceTransportType.ValueType = proto_room.IceTransportType.TRANSPORT_ALL
+    continual_gathering_policy: proto_room.ContinualGatheringPolicy.ValueType = (
+        proto_room.ContinualGatheringPolicy.GATHER_CONTINUALLY
+    )
+    ice_servers: list[proto_room.IceServer] = field(default_factory=list)
+
+
+@dataclass
+class RoomOptions:
+    """How to join.
+
+    `auto_subscribe`: receive every track. `dynacast`: stop encoding layers nobody watches. `encryption`
+    encrypts
+    media and data, `e2ee` media alone. `connect_timeout`: seconds for the whole of `connect` (None: 15).
+    `single_peer_connection` is accepted; this version always uses two.
+    """
+
+    auto_subscribe: bool = True
+    dynacast: bool = False
+    e2ee: E2EEOptions | None = None
+    encryption: E2EEOptions | None = None
+    rtc_config: RtcConfiguration | None = None
+    connect_timeout: float | None = None
+    single_peer_connection: bool | None = None
+    data_stream: DataStreamOptions | None = None
+
+
+@dataclass
+class DataPacket:
+    """`participant` is None for data that a server or a hidden participant sent."""
+
+    data: bytes
+    kind: DataPacketKind.ValueType
+    participant: RemoteParticipant | None
+    topic: str | None = None
+
+
+@dataclass
+class SipDTMF:
+    code: int
+    digit: str
+    participant: RemoteParticipant | None = None
+
+
+@dataclass
+class RtcStats:
+    publisher_stats: list[proto_stats.RtcStats]
+    subscriber_stats: list[proto_stats.RtcStats]
+
+
+class Room(EventEmitter[EventTypes]):
+    """One room. It can be connected again after it was disconnected.
+
+    `loop`: the loop it is used on; default the running one. Everything but `isconnected` must be called
+    there.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        super().__init__()
+        self._loop = loop
+        self._session: Session | None = None
+        self._local_participant: LocalParticipant | None = None
+        self._connection_state: ConnectionState.ValueType = ConnectionState.CONN_DISCONNECTED
+        self._connecting = False
+        self._e2ee_manager = E2EEManager(None)
+
+    # ---- joining and leaving ----
+
+    async def connect(self, url: str, token: str, options: RoomOptions | None = None) -> None:
+        """Join the room that `token` grants, at the server `url` (ws, wss, http or https).
+
+        When it returns, everyone who was there is in `remote_participants`; whatever happens after is an
+        event.
+        Raises a ConnectError (greenroom.client.errors has one type per cause); nothing is left behind
+        then, nor
+        when cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not loop:
+            raise RuntimeError(
+                "Room.connect runs on another event loop than the one given to Room; use that one"
+            )
+        if self._connecting or self.isconnected():
+            raise ConnectError("this room is connected already; disconnect first, or use another Room")
+        options = options or RoomOptions()
+        previous = (self._session, self._local_participant)
+        session = Session(self, _session_options(options))
+        self._connecting = True
+        try:
+            self._session = session
+            await session.connect(url, token)
+        except BaseException:
+            self._session, self._local_participant = previous
+            raise
+        finally:
+            self._connecting = False
+        self._e2ee_manager = E2EEManager(options.encryption or options.e2ee)
+        self._connection_state = ConnectionState.CONN_CONNECTED
+
+    async def disconnect(
+        self, *, reason: DisconnectReason.ValueType = DisconnectReason.CLIENT_INITIATED
+    ) -> None:
+        """Leave. Harmless when not connected."""
+        if self._session is not None and not self._connecting:
+            await self._session.disconnect(reason)
+
+    def isconnected(self) -> bool:
+        """True from connect until disconnected, reconnecting included."""
+        return self._connection_state != ConnectionState.CONN_DISCONNECTED
+
+    # ---- what is there ----
+
+    @property
+    async def sid(self) -> str:
+        """The room's SID; waits for the server to give it. RuntimeError when not connected."""
+        if self._session is None:
+            raise RuntimeError("the room has no SID before it is connected")
+        return await asyncio.shield(self._session.sid)
+
+    @property
+    def local_participant(self) -> LocalParticipant:
+        if self._local_participant is None:
+            raise RuntimeError(
+                "there is no local participant before the first connect; await Room.connect first"
+            )
+        return self._local_participant
+
+    @property
+    def connection_state(self) -> ConnectionState.ValueType:
+        return self._connection_state
+
+    @property
+    def remote_participants(self) -> Mapping[str, RemoteParticipant]:
+        """By identity; a live view."""
+        if self._session is None or self._local_participant is None:
+            return {}
+        return FacadeMapping(self._session.state.remotes)
+
+    @property
+    def name(self) -> str:
+        return self._info.name
+
+    @property
+    def metadata(self) -> str:
+        return self._info.metadata
+
+    @property
+    def e2ee_manager(self) -> E2EEManager:
+        return self._e2ee_manager
+
+    @property
+    def num_participants(self) -> int:
+        """As the server counts, a few seconds old."""
+        return self._info.num_participants
+
+    @property
+    def num_publishers(self) -> int:
+        return self._info.num_publishers
+
+    @property
+    def creation_time(self) -> datetime.datetime:
+        info = self._info
+        created_ms = info.creation_time_ms or info.creation_time * 1000
+        return datetime.datetime.fromtimestamp(created_ms / 1000, datetime.timezone.utc)
+
+    @property
+    def is_recording(self) -> bool:
+        return self._info.active_recording
+
+    @property
+    def departure_timeout(self) -> float:
+        """Seconds the room stays after the last participant left."""
+        return float(self._info.departure_timeout)
+
+    @property
+    def empty_timeout(self) -> float:
+        """Seconds the room stays when nobody joins."""
+        return float(self._info.empty_timeout)
+
+    async def get_rtc_stats(self) -> RtcStats:
+        """Statistics of both peer connections. RuntimeError when not connected."""
+        session = self._session
+        if session is None or session.closed or not self.isconnected():
+            raise RuntimeError("there are no statistics: the room is not connected")
+        return RtcStats(
+            publisher_stats=peer_stats(session.publisher.link.peer.stats()),
+            subscriber_stats=peer_stats(session.subscriber.link.peer.stats()),
+        )
+
+    # ---- events ----
+
+    def on(self, event: EventTypes, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """Call `callback` at each `event`, or decorate a plain function; returns it. See `EventTypes`
+        for names.
+
+        Handlers run in registration order, all of them before the next event, after the state has changed.
+        """
+        return super().on(event, callback)
+
+    def __repr__(self) -> str:
+        sid = self._info.sid or "unknown"
+        state = ConnectionState.Name(self._connection_state)
+        return f"rtc.Room(sid={sid}, name={self.name}, metadata={self.metadata}, connection_state={state})"
+
+    @property
+    def _info(self) -> models.Room:
+        if self._session is None or self._local_participant is None:
+            return models.Room()
+        return self._session.state.room
+
+    @property
+    def _joined_session(self) -> Session:
+        if self._session is None:
+            raise RuntimeError("the room is not connected; await Room.connect first")
+        return self._session
+
+    # ---- what the session calls (greenroom.client.state.Facade) ----
+
+    def make_participant(self, state: ParticipantState) -> Participant:
+        if not state.is_local:
+            return RemoteParticipant(self, state)
+        self._local_participant = LocalParticipant(self, state)
+        return self._local_participant
+
+    def make_publication(self, state: PublicationState) -> TrackPublication:
+        return (LocalTrackPublication if state.participant.is_local else RemoteTrackPublication)(state)
+
+    def make_track(self, state: TrackState) -> RemoteTrack:
+        return (RemoteVideoTrack if state.kind == models.TrackType.VIDEO else RemoteAudioTrack)(state)
+
+    def make_data_packet(
+        self, data: bytes, reliable: bool, participant: Any, topic: str | None
+    ) -> DataPacket:
+        kind = DataPacketKind.KIND_RELIABLE if reliable else DataPacketKind.KIND_LOSSY
+        return DataPacket(data, kind, participant, topic)
+
+    def make_dtmf(self, code: int, digit: str, participant: Any) -> SipDTMF:
+        return SipDTMF(code, digit, participant)
+
+    def make_segment(self, segment: models.TranscriptionSegment) -> TranscriptionSegment:
+        return TranscriptionSegment(
+            id=segment.id,
+            text=segment.text,
+            start_time=segment.start_time,
+            end_time=segment.end_time,
+            language=segment.language,
+            final=segment.final,
+        )
+
+    def session_ended(self, session: Session) -> None:
+        if session is self._session:
+            self._connection_state = ConnectionState.CONN_DISCONNECTED
+
+    def emit(self, event: EventTypes, *args: Any) -> None:
+        """Run the handlers of `event` now, with the public form of its arguments."""
+        public = _PUBLIC_ARGUMENTS.get(event)
+        super().emit(event, *(args if public is None else public(*args)))
+
+
+_PUBLIC_ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "connection_quality_changed": lambda participant, quality: (participant, ConnectionQuality(quality)),
+    "participant_permissions_changed": lambda participant, permission: (
+        participant,
+        public_permission(permission),
+    ),
+}
+
+
+def _session_options(options: RoomOptions) -> SessionOptions:
+    rtc = options.rtc_config or RtcConfiguration()
+    timeout = options.connect_timeout
+    return SessionOptions(
+        auto_subscribe=options.auto_subscribe,
+        dynacast=options.dynacast,
+        connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S if timeout is None else timeout,
+        encrypted=options.encryption is not None or options.e2ee is not None,
+        relay_only=rtc.ice_transport_type == proto_room.IceTransportType.TRANSPORT_RELAY,
+        sdk_version=__version__,
+    )

@@ -1,0 +1,304 @@
+"""A signalling server that a test scripts, and an engine peer that only records what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from google.protobuf.message import Message
+from livekit.protocol import models
+from livekit.protocol import rtc as proto
+
+from greenroom import _engine
+from greenroom.signalling.client_description import SUBSCRIBE_PAYLOADS
+from greenroom.signalling.event_port import LoopEventPort
+from greenroom.signalling.messages import decode_request
+from greenroom.signalling.sdp import (
+    Direction,
+    MediaKind,
+    MediaSection,
+    Msid,
+    SessionDescription,
+    Source,
+    parse,
+)
+
+_FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
+TIMEOUT_S = 5
+
+
+class FakeReceiver:
+    def __init__(self, handle: int, mid: str, kind: str) -> None:
+        self.handle, self.mid, self.kind = handle, mid, kind
+
+
+class FakePeer:
+    """Connects as soon as it has a remote description, unless `FakePeers.connects` is off."""
+
+    def __init__(self, peers: FakePeers, loop: asyncio.AbstractEventLoop, controlling: bool) -> None:
+        self.handle = next(peers.handles)
+        self.peers, self._loop, self.controlling = peers, loop, controlling
+        self.ice_ufrag, self.ice_pwd, self.fingerprint = "ufrag", "password-password-password", _FINGERPRINT
+        self.channels: dict[int, str] = {}
+        self.sent: list[tuple[str, bytes]] = []
+        self.full = False
+        self.calls: list[tuple[str, Any]] = []
+        self.remote: dict[str, Any] | None = None
+        self.candidates: list[str] = []
+        self.closed = False
+
+    def fire(self, kind: int, payload: Any = None) -> None:
+        """Deliver one engine event, now."""
+        LoopEventPort.of(self._loop)._callbacks[self.handle](kind, payload)
+
+    def gather(self, *, include_loopback: bool) -> list[str]:
+        return ["candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host"]
+
+    def set_remote(self, **remote: Any) -> None:
+        self.remote = remote
+        if self.peers.connects:
+            self._loop.call_soon(self.connect)
+
+    def connect(self) -> None:
+        if self.closed:
+            return
+        self.fire(_engine.CONNECTED)
+        for channel, label in self.channels.items():
+            self.fire(_engine.CHANNEL_OPEN, (channel, label))
+
+    def add_remote_candidate(self, candidate: str) -> None:
+        self.candidates.append(candidate)
+
+    def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
+        channel = len(self.channels) + 1
+        self.channels[channel] = label
+        self.calls.append(("open_channel", (label, ordered, max_retransmits)))
+        return channel
+
+    def send(self, channel: int, data: bytes) -> bool:
+        if self.full:
+            return False
+        self.sent.append((self.channels[channel], data))
+        return True
+
+    def add_receiver(self, mid: str, *, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> FakeReceiver:
+        self.calls.append(("add_receiver", (mid, kind, ssrc, rtx_ssrc)))
+        return FakeReceiver(next(self.peers.handles), mid, kind)
+
+    def stats(self) -> dict[str, Any]:
+        pairs = ["127.0.0.1:40000 -> 127.0.0.1:7882 failed"]
+        return {
+            "transport": {"candidate_pairs_tried": pairs, "ice_state": "checking"},
+            "senders": [],
+            "receivers": [],
+        }
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **options: self.calls.append((name, (*args, options) if options else args))
+
+
+class FakePeers:
+    """Stands for `_engine.Peer`: makes fakes and keeps them."""
+
+    def __init__(self) -> None:
+        self.handles = itertools.count(1_000_000)
+        self.made: list[FakePeer] = []
+        self.connects = True
+
+    def __call__(self, port: Any, *, controlling: bool, **_: Any) -> FakePeer:
+        peer = FakePeer(self, asyncio.get_running_loop(), controlling)
+        self.made.append(peer)
+        return peer
+
+    @property
+    def publisher(self) -> FakePeer:
+        return next(p for p in reversed(self.made) if p.controlling)
+
+    @property
+    def subscriber(self) -> FakePeer:
+        return next(p for p in reversed(self.made) if not p.controlling)
+
+
+def participant(
+    identity: str, *, sid: str = "", tracks: list[models.TrackInfo] | None = None, **fields: Any
+) -> models.ParticipantInfo:
+    fields.setdefault("state", models.ParticipantInfo.ACTIVE)
+    return models.ParticipantInfo(
+        sid=sid or f"PA_{identity}", identity=identity, tracks=tracks or [], **fields
+    )
+
+
+def track(sid: str, kind: int = models.TrackType.AUDIO, **fields: Any) -> models.TrackInfo:
+    return models.TrackInfo(sid=sid, type=kind, name=sid.lower(), **fields)
+
+
+def server_offer(*tracks: tuple[str, str, str, int], offer_id: int = 1) -> proto.SessionDescription:
+    """A subscriber offer; each track is (kind, participant SID, track SID, ssrc); an empty SID is a
+    freed section."""
+    media = [_section(MediaKind.APPLICATION, "0")]
+    mids = {}
+    for index, (kind, participant_sid, track_sid, ssrc) in enumerate(tracks, start=1):
+        section = _section(MediaKind(kind), str(index))
+        section.payload_types = [p for p in SUBSCRIBE_PAYLOADS if (p.codec == "opus") == (kind == "audio")]
+        if track_sid:
+            section.msid = Msid(f"{participant_sid}|{track_sid}", track_sid)
+            section.sources = [Source(ssrc, cname="c", msid=section.msid)]
+            mids[section.mid] = track_sid
+        else:
+            section.direction = Direction.RECVONLY
+        media.append(section)
+    text = SessionDescription(media=media).to_text()
+    return proto.SessionDescription(type="offer", sdp=text, id=offer_id, mid_to_track_id=mids)
+
+
+def server_answer(offer: proto.SessionDescription) -> proto.SessionDescription:
+    """What a server that takes everything answers."""
+    description = parse(offer.sdp)
+    for section in description.media:
+        section.setup, section.candidates, section.msid, section.sources = "active", [], None, []
+        section.ice_ufrag, section.ice_pwd = "server", "server-password-server-pw"
+        section.source_groups, section.rids, section.simulcast_send = [], [], []
+        if section.direction is Direction.SENDONLY:
+            section.direction = Direction.RECVONLY
+    return proto.SessionDescription(type="answer", sdp=description.to_text(), id=offer.id)
+
+
+def _section(kind: MediaKind, mid: str) -> MediaSection:
+    section = MediaSection(kind, mid, ice_ufrag="server", ice_pwd="server-password-server-pw")
+    section.fingerprint, section.setup = _FINGERPRINT, "actpass"
+    if kind is MediaKind.APPLICATION:
+        section.sctp_port, section.max_message_size = 5000, 65535
+    return section
+
+
+class Connection:
+    """The server's end of one signal connection."""
+
+    def __init__(self, request: web.Request, websocket: web.WebSocketResponse) -> None:
+        self.request, self.websocket = request, websocket
+        self.received: list[tuple[str, Any]] = []
+        self._arrived = asyncio.Condition()
+        self.closed = asyncio.Event()
+
+    async def send(self, **message: Message | str | None) -> None:
+        await self.websocket.send_bytes(proto.SignalResponse(**message).SerializeToString())  # type: ignore[arg-type]
+
+    async def update(self, *participants: models.ParticipantInfo) -> None:
+        await self.send(update=proto.ParticipantUpdate(participants=participants))
+
+    async def expect(self, kind: str, *, count: int = 1) -> Any:
+        """The `count`-th request of this kind, when it has come."""
+
+        def found() -> list[Any]:
+            return [m for k, m in self.received if k == kind]
+
+        async with self._arrived:
+            await asyncio.wait_for(self._arrived.wait_for(lambda: len(found()) >= count), TIMEOUT_S)
+        return found()[count - 1]
+
+    async def arrived(self, kind: str, message: Any) -> None:
+        async with self._arrived:
+            self.received.append((kind, message))
+            self._arrived.notify_all()
+
+
+class SignalServer:
+    """Sends `join` and one data-only offer to each client and answers its offers; a test sends the rest."""
+
+    def __init__(self) -> None:
+        self.join = proto.JoinResponse(
+            room=models.Room(sid="RM_room", name="room"),
+            participant=participant("me", state=models.ParticipantInfo.JOINING),
+            subscriber_primary=True,
+            fast_publish=True,
+            ping_interval=5,
+            ping_timeout=15,
+        )
+        self.first: list[proto.SignalResponse] | None = None
+        """Sent in place of join and offer."""
+        self.refusal: tuple[int, str] | None = None
+        self.acknowledges_tracks = True
+        self.stuck_in_upgrade = False
+        self.connections: asyncio.Queue[Connection] = asyncio.Queue()
+        self._sids = itertools.count(1)
+
+    async def __aenter__(self) -> SignalServer:
+        app = web.Application()
+        app.router.add_get("/rtc", self._serve)
+        app.router.add_get("/rtc/validate", self._validate)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def connection(self) -> Connection:
+        return await asyncio.wait_for(self.connections.get(), TIMEOUT_S)
+
+    async def _validate(self, request: web.Request) -> web.Response:
+        status, body = self.refusal or (200, "success")
+        return web.Response(status=status, text=body)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self.stuck_in_upgrade:
+            await asyncio.sleep(TIMEOUT_S)
+        if self.refusal is not None:
+            return web.Response(status=self.refusal[0], text=self.refusal[1])
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        connection = Connection(request, websocket)
+        if self.first is None:
+            await connection.send(join=self.join)
+            await connection.send(offer=server_offer())
+        else:
+            for message in self.first:
+                await websocket.send_bytes(message.SerializeToString())
+        self.connections.put_nowait(connection)
+        try:
+            await self._read(connection)
+        finally:
+            connection.closed.set()
+        return websocket
+
+    async def _read(self, connection: Connection) -> None:
+        async for frame in connection.websocket:
+            if frame.type is not WSMsgType.BINARY:
+                continue
+            kind, message = decode_request(frame.data)
+            if kind == "offer":
+                await connection.send(answer=server_answer(message))
+            elif kind == "add_track" and self.acknowledges_tracks:
+                info = track(
+                    f"TR_{next(self._sids)}", message.type, source=message.source, layers=message.layers
+                )
+                await connection.send(
+                    track_published=proto.TrackPublishedResponse(cid=message.cid, track=info)
+                )
+            elif kind == "leave":
+                await connection.arrived(kind, message)
+                await connection.websocket.close()
+                return
+            await connection.arrived(kind, message)
+
+
+def fake_source(**attributes: Any) -> SimpleNamespace:
+    """What a local track needs of its source."""
+    return SimpleNamespace(_engine_source=object(), **attributes)
