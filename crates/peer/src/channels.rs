@@ -15,7 +15,7 @@ use crate::{PeerError, Result};
 const RELIABLE_LIMIT_BYTES: usize = 4 << 20;
 /// The same for one that may lose messages.
 const LOSSY_LIMIT_BYTES: usize = 256 << 10;
-/// What a queued message costs beside its bytes, so that empty ones are bounded too.
+/// What a queued message costs beside its bytes, so that tiny ones are bounded too.
 const MESSAGE_OVERHEAD_BYTES: usize = 64;
 /// Channels beyond this are refused: a remote opens them at will.
 pub(crate) const CHANNELS_LIMIT: usize = 256;
@@ -73,6 +73,10 @@ impl ChannelSender {
         let limit = self.0.message_limit_bytes.load(Ordering::Relaxed);
         if data.len() > limit {
             return Err(PeerError::MessageTooLarge { length: data.len(), limit });
+        }
+        // str0m would accept it and send nothing.
+        if data.is_empty() {
+            return Err(PeerError::EmptyMessage(self.0.number));
         }
         {
             let mut queue = lock(&self.0.queue);
@@ -282,14 +286,15 @@ mod tests {
         assert_eq!(lossy.buffered_amount(), 240_000);
         assert_eq!(lossy.send(&[0; 60_001]), Err(PeerError::MessageTooLarge { length: 60_001, limit: 60_000 }));
         table.close_all();
-        assert_eq!(lossy.send(&[]), Err(PeerError::ChannelClosed(lossy.number())));
+        assert_eq!(lossy.send(&[1]), Err(PeerError::ChannelClosed(lossy.number())));
+        assert_eq!(lossy.send(&[]), Err(PeerError::EmptyMessage(lossy.number())));
         assert!(matches!(table.get(99), Err(PeerError::UnknownChannel(99))));
     }
 
     #[test]
-    fn empty_messages_are_bounded_too() {
+    fn tiny_messages_are_bounded_too() {
         let lossy = ChannelTable::default().create(false);
-        let accepted = (0..10_000).take_while(|_| matches!(lossy.send(&[]), Ok(SendOutcome::Queued { .. }))).count();
-        assert_eq!(accepted, LOSSY_LIMIT_BYTES / MESSAGE_OVERHEAD_BYTES);
+        let accepted = (0..10_000).take_while(|_| matches!(lossy.send(&[1]), Ok(SendOutcome::Queued { .. }))).count();
+        assert_eq!(accepted, LOSSY_LIMIT_BYTES / (MESSAGE_OVERHEAD_BYTES + 1));
     }
 }

@@ -26,6 +26,8 @@ pub enum PeerError {
     ChannelClosed(u32),
     #[error("a message of {length} bytes is above the {limit} bytes that the remote accepts; split it up")]
     MessageTooLarge { length: usize, limit: usize },
+    #[error("an empty message can't be sent on channel {0}; send at least one byte")]
+    EmptyMessage(u32),
     #[error("the candidate {line:?} is malformed: {reason}")]
     Candidate { line: String, reason: String },
     #[error("the address {address} can't be a candidate: {reason}")]

@@ -121,7 +121,8 @@ impl Receiving {
 
     /// A frame of str0m's. The receiver's id when it is its first. `uptime`: age of the peer.
     pub fn insert(&mut self, data: &MediaData, jobs: &Jobs, now: Instant, uptime: Duration) -> Option<u64> {
-        let receiver = self.receivers.get_mut(&data.mid)?;
+        // Receivers are bound by SSRC; layers that str0m bound by their rid are not what was asked for.
+        let receiver = self.receivers.get_mut(&data.mid).filter(|_| data.rid.is_none())?;
         let first = !std::mem::replace(&mut receiver.started, true);
         let spec = data.params.spec();
         receiver.clock_rate_hz = data.time.denom().max(1);

@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+mod buffer;
 mod engine;
 mod error;
 mod event_kinds;
 mod event_port;
 mod parameters;
 mod peer;
+mod peer_endpoint;
+mod peer_statistics;
 mod sfu;
 mod video;
 

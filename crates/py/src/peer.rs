@@ -1,5 +1,369 @@
-use pyo3::prelude::*;
+//! `Peer` and `Receiver`: the client's peer connection.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use greenroom_media::video::Codec;
+use greenroom_net::{Sockets, bind_udp_all, local_addresses, next_handle};
+use greenroom_peer::{
+    AudioSenderConfig, ChannelConfig, ChannelTable, PeerConfig, PeerError, ReceiverConfig, RemoteParameters, SendOutcome, TrackKind,
+    VideoSenderConfig,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::audio::{self, AudioSource};
+use crate::error::{closed, engine_error};
+use crate::event_port::EventPort;
+use crate::parameters::{HeaderExtension, PayloadType, SendLayer};
+use crate::peer_endpoint::PeerBackend;
+use crate::peer_statistics;
+use crate::video::{self, VideoSource};
+
+/// What feeds a sender.
+enum Feed {
+    Audio(Arc<audio::SourceShared>),
+    Video(Arc<video::SourceShared>),
+}
+
+impl Feed {
+    fn detach(&self, peer_handle: u64, mid: &str) {
+        match self {
+            Feed::Audio(source) => source.detach_sender(peer_handle, mid),
+            Feed::Video(source) => source.detach_sender(peer_handle, mid),
+        }
+    }
+}
+
+/// One peer connection of a client, publisher or subscriber.
+#[pyclass(module = "greenroom._engine", frozen)]
+pub struct Peer {
+    handle: u64,
+    backend: Arc<PeerBackend>,
+    channels: ChannelTable,
+    credentials: Mutex<(String, String)>,
+    feeds: Mutex<HashMap<String, Feed>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn extensions(extensions: Vec<HeaderExtension>) -> Vec<greenroom_peer::HeaderExtension> {
+    let convert = |extension: HeaderExtension| greenroom_peer::HeaderExtension { id: extension.id, uri: extension.uri };
+    extensions.into_iter().map(convert).collect()
+}
+
+fn payload_type(payload: PayloadType) -> greenroom_peer::PayloadType {
+    greenroom_peer::PayloadType {
+        payload_type: payload.payload_type,
+        codec: payload.codec,
+        clock_rate_hz: payload.clock_rate_hz,
+        channels: payload.channels,
+        format_parameters: payload.format_parameters,
+        rtx_payload_type: payload.rtx_payload_type,
+        feedback: payload.feedback,
+    }
+}
+
+fn send_layer(layer: SendLayer) -> greenroom_peer::SendLayer {
+    greenroom_peer::SendLayer {
+        rid: layer.rid,
+        ssrc: layer.ssrc,
+        rtx_ssrc: layer.rtx_ssrc,
+        scale_down_by: layer.scale_down_by,
+        max_bitrate_bps: layer.max_bitrate_bps,
+        max_framerate: layer.max_framerate,
+    }
+}
+
+impl Peer {
+    /// Run `f` on the peer's worker and wait, without the GIL.
+    fn call<R: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        f: impl FnOnce(&mut greenroom_peer::Peer, std::time::Instant) -> Result<R, PeerError> + Send + 'static,
+    ) -> PyResult<R> {
+        match py.detach(|| self.backend.call(f)) {
+            Some(Ok(result)) => Ok(result),
+            Some(Err(PeerError::Closed)) | None => Err(closed("Peer")),
+            Some(Err(error)) => Err(engine_error(error)),
+        }
+    }
+
+    fn close_all(&self) {
+        self.backend.close();
+        let feeds = std::mem::take(&mut *lock(&self.feeds));
+        feeds.iter().for_each(|(mid, feed)| feed.detach(self.handle, mid));
+    }
+}
+
+#[pymethods]
+impl Peer {
+    #[new]
+    #[pyo3(signature = (port, *, controlling, payload_types, header_extensions_audio, header_extensions_video))]
+    fn new(
+        port: &EventPort,
+        controlling: bool,
+        payload_types: Vec<PayloadType>,
+        header_extensions_audio: Vec<HeaderExtension>,
+        header_extensions_video: Vec<HeaderExtension>,
+    ) -> PyResult<Self> {
+        let config = PeerConfig {
+            controlling,
+            payload_types: payload_types.into_iter().map(payload_type).collect(),
+            header_extensions_audio: extensions(header_extensions_audio),
+            header_extensions_video: extensions(header_extensions_video),
+        };
+        let handle = next_handle();
+        let backend = PeerBackend::new(&config, port.port(), handle).map_err(engine_error)?;
+        let made = backend.call(|peer, _| (peer.local_credentials(), peer.channel_table()));
+        let (credentials, channels) = made.ok_or_else(|| closed("Peer"))?;
+        Ok(Self { handle, backend, channels, credentials: Mutex::new(credentials), feeds: Mutex::default() })
+    }
+
+    #[getter]
+    fn handle(&self) -> u64 {
+        self.handle
+    }
+
+    #[getter]
+    fn ice_ufrag(&self) -> String {
+        lock(&self.credentials).0.clone()
+    }
+
+    #[getter]
+    fn ice_pwd(&self) -> String {
+        lock(&self.credentials).1.clone()
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> &'static str {
+        greenroom_peer::certificate_fingerprint()
+    }
+
+    #[pyo3(signature = (*, include_loopback))]
+    fn gather(&self, py: Python<'_>, include_loopback: bool) -> PyResult<Vec<String>> {
+        let started = py.detach(|| {
+            let addresses = local_addresses(include_loopback).map_err(|error| error.to_string())?;
+            let mut udp = vec![];
+            let mut refusals = vec![];
+            // An address that can't be bound is no candidate; the others may do.
+            for address in addresses {
+                match bind_udp_all(&[address], 0) {
+                    Ok(sockets) => udp.extend(sockets),
+                    Err(error) => refusals.push(format!("{address}: {error}")),
+                }
+            }
+            if udp.is_empty() {
+                return Err(format!("no UDP socket could be bound on any local address ({})", refusals.join("; ")));
+            }
+            self.backend.start(Sockets { udp, tcp_listeners: vec![] }).unwrap_or_else(|| {
+                Err("this peer is closed, or has gathered already".into())
+            })
+        });
+        started.map_err(engine_error)
+    }
+
+    #[pyo3(signature = (*, ice_ufrag, ice_pwd, fingerprint, dtls_active, ice_lite = false, max_message_size = 65535))]
+    #[allow(clippy::too_many_arguments)]
+    fn set_remote(
+        &self,
+        py: Python<'_>,
+        ice_ufrag: String,
+        ice_pwd: String,
+        fingerprint: String,
+        dtls_active: bool,
+        ice_lite: bool,
+        max_message_size: u64,
+    ) -> PyResult<()> {
+        let max_message_size = u32::try_from(max_message_size).unwrap_or(u32::MAX);
+        let remote = RemoteParameters { ice_ufrag, ice_pwd, fingerprint, dtls_active, ice_lite, max_message_size };
+        self.call(py, move |peer, now| peer.set_remote(&remote, now))
+    }
+
+    fn add_remote_candidate(&self, py: Python<'_>, candidate: String) -> PyResult<()> {
+        self.call(py, move |peer, now| peer.add_remote_candidate(&candidate, now))
+    }
+
+    fn restart_ice(&self, py: Python<'_>) -> PyResult<(String, String)> {
+        let credentials = self.call(py, |peer, now| peer.restart_ice(now))?;
+        *lock(&self.credentials) = credentials.clone();
+        Ok(credentials)
+    }
+
+    #[pyo3(signature = (label, *, ordered = true, max_retransmits = None))]
+    fn open_channel(&self, py: Python<'_>, label: String, ordered: bool, max_retransmits: Option<u16>) -> PyResult<u32> {
+        let sender = self.channels.create(max_retransmits.is_none());
+        let number = sender.number();
+        let config = ChannelConfig { label, ordered, max_retransmits };
+        if py.detach(|| self.backend.post(move |peer, now| peer.open_channel(sender, config, now))) {
+            Ok(number)
+        } else {
+            Err(closed("Peer"))
+        }
+    }
+
+    fn send(&self, py: Python<'_>, channel: u32, data: &Bound<'_, PyBytes>) -> PyResult<bool> {
+        if self.backend.is_closed() {
+            return Err(closed("Peer"));
+        }
+        let sender = self.channels.get(channel).map_err(engine_error)?;
+        match sender.send(data.as_bytes()).map_err(engine_error)? {
+            SendOutcome::Full => Ok(false),
+            SendOutcome::Queued { wake } => {
+                if wake {
+                    py.detach(|| self.backend.post(|peer, now| peer.flush_channels(now)));
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn buffered_amount(&self, channel: u32) -> PyResult<usize> {
+        Ok(self.channels.get(channel).map_err(engine_error)?.buffered_amount())
+    }
+
+    #[pyo3(signature = (mid, source, *, ssrc, payload_type, bitrate_bps, stereo = false, dtx = true, fec = true))]
+    #[allow(clippy::too_many_arguments)]
+    fn add_audio_sender(
+        &self,
+        py: Python<'_>,
+        mid: String,
+        source: &AudioSource,
+        ssrc: u32,
+        payload_type: u8,
+        bitrate_bps: u32,
+        stereo: bool,
+        dtx: bool,
+        fec: bool,
+    ) -> PyResult<()> {
+        let source = audio::open_source(source)?;
+        let config = AudioSenderConfig { ssrc, payload_type, bitrate_bps, stereo, dtx, fec };
+        let name = mid.clone();
+        self.call(py, move |peer, now| peer.add_audio_sender(&name, config, now))?;
+        py.detach(|| source.attach_sender(self.handle, &mid, &self.backend));
+        lock(&self.feeds).insert(mid, Feed::Audio(source));
+        Ok(())
+    }
+
+    #[pyo3(signature = (mid, source, *, codec, payload_type, layers, is_screencast = false))]
+    #[allow(clippy::too_many_arguments)]
+    fn add_video_sender(
+        &self,
+        py: Python<'_>,
+        mid: String,
+        source: &VideoSource,
+        codec: &str,
+        payload_type: u8,
+        layers: Vec<SendLayer>,
+        is_screencast: bool,
+    ) -> PyResult<()> {
+        let source = video::open_source(source)?;
+        let codec = match codec {
+            "vp8" => Codec::Vp8,
+            "h264" => Codec::H264,
+            _ => return Err(engine_error(format_args!("codec {codec:?} can't be encoded; use vp8 or h264"))),
+        };
+        let layers = layers.into_iter().map(send_layer).collect();
+        let config = VideoSenderConfig { codec, payload_type, layers, is_screencast };
+        let name = mid.clone();
+        self.call(py, move |peer, now| peer.add_video_sender(&name, config, now))?;
+        py.detach(|| source.attach_sender(self.handle, &mid, &self.backend));
+        lock(&self.feeds).insert(mid, Feed::Video(source));
+        Ok(())
+    }
+
+    fn set_sender_muted(&self, py: Python<'_>, mid: String, muted: bool) -> PyResult<()> {
+        self.call(py, move |peer, now| peer.set_sender_muted(&mid, muted, now))
+    }
+
+    fn set_layer_active(&self, py: Python<'_>, mid: String, rid: String, active: bool) -> PyResult<()> {
+        self.call(py, move |peer, now| peer.set_layer_active(&mid, &rid, active, now))
+    }
+
+    fn remove_sender(&self, py: Python<'_>, mid: String) -> PyResult<()> {
+        let feed = lock(&self.feeds).remove(&mid);
+        if let Some(feed) = feed {
+            feed.detach(self.handle, &mid);
+        }
+        self.call(py, move |peer, now| {
+            peer.remove_sender(&mid, now);
+            Ok(())
+        })
+    }
+
+    #[pyo3(signature = (mid, *, kind, ssrc, rtx_ssrc = None))]
+    fn add_receiver(&self, py: Python<'_>, mid: String, kind: &str, ssrc: u32, rtx_ssrc: Option<u32>) -> PyResult<Receiver> {
+        let kind = match kind {
+            "audio" => TrackKind::Audio,
+            "video" => TrackKind::Video,
+            _ => return Err(engine_error(format_args!("kind {kind:?} is unknown; use audio or video"))),
+        };
+        let handle = next_handle();
+        let name = mid.clone();
+        let config = ReceiverConfig { id: handle, kind, ssrc, rtx_ssrc };
+        self.call(py, move |peer, now| peer.add_receiver(&name, config, now))?;
+        Ok(Receiver { handle, mid, kind: kind.name(), backend: self.backend.clone() })
+    }
+
+    fn remove_receiver(&self, py: Python<'_>, mid: String) -> PyResult<()> {
+        self.call(py, move |peer, now| {
+            peer.remove_receiver(&mid, now);
+            Ok(())
+        })
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let statistics = self.call(py, |peer, _| Ok(peer.statistics()))?;
+        peer_statistics::to_python(py, &statistics)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.close_all());
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.close_all();
+    }
+}
+
+/// What arrives on one m-line.
+#[pyclass(module = "greenroom._engine", frozen)]
+pub struct Receiver {
+    handle: u64,
+    mid: String,
+    kind: &'static str,
+    backend: Arc<PeerBackend>,
+}
+
+impl Receiver {
+    pub fn backend(&self) -> &Arc<PeerBackend> {
+        &self.backend
+    }
+}
+
+#[pymethods]
+impl Receiver {
+    #[getter]
+    pub fn handle(&self) -> u64 {
+        self.handle
+    }
+
+    #[getter]
+    pub fn mid(&self) -> &str {
+        &self.mid
+    }
+
+    #[getter]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Peer>()?;
+    module.add_class::<Receiver>()
 }

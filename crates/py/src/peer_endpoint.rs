@@ -1,0 +1,234 @@
+//! A client peer on its worker thread, and how other threads reach it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use greenroom_net::{Endpoint, EndpointHandle, Engine, EventPort, Payload, Protocol, Received, Sockets, Transmit, TransmitQueue};
+use greenroom_peer::{JobRunner, Peer, PeerConfig, PeerEvent};
+
+use crate::event_kinds;
+
+/// Adapts the peer to the worker that drives it.
+pub struct PeerEndpoint {
+    pub peer: Peer,
+    port: EventPort,
+    handle: u64,
+}
+
+impl PeerEndpoint {
+    /// Tell the owner what happened.
+    fn report(&mut self) {
+        while let Some(event) = self.peer.poll_event() {
+            if !self.push(event) {
+                // The owner does not read its events: the port has told it that this failed.
+                self.peer.close(Instant::now());
+            }
+        }
+    }
+
+    fn push(&self, event: PeerEvent) -> bool {
+        let (kind, payload) = match event {
+            PeerEvent::IceState(state) => (event_kinds::ICE_STATE, Payload::Text(state.into())),
+            PeerEvent::Connected => (event_kinds::CONNECTED, Payload::None),
+            PeerEvent::Failed(reason) => (event_kinds::FAILED, Payload::Text(reason)),
+            PeerEvent::ChannelOpen(channel, label) => (event_kinds::CHANNEL_OPEN, Payload::Channel(channel, label)),
+            PeerEvent::ChannelMessage(channel, data) => (event_kinds::CHANNEL_MESSAGE, Payload::Message(channel, data)),
+            PeerEvent::ChannelClosed(channel) => (event_kinds::CHANNEL_CLOSED, Payload::Integer(channel.into())),
+            PeerEvent::ChannelWritable(channel) => (event_kinds::CHANNEL_WRITABLE, Payload::Integer(channel.into())),
+            PeerEvent::ReceiverStarted(receiver) => {
+                self.port.push(receiver, event_kinds::RECEIVER_STARTED, Payload::None);
+                return true;
+            }
+        };
+        self.port.push(self.handle, kind, payload)
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.peer.close(now);
+    }
+}
+
+impl Endpoint for PeerEndpoint {
+    fn handle_datagram(&mut self, now: Instant, received: Received<'_>) {
+        if received.protocol == Protocol::Udp {
+            self.peer.handle_datagram(now, received.source, received.destination, received.contents);
+            self.report();
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.peer.handle_timeout(now);
+        self.report();
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.peer.poll_timeout()
+    }
+
+    fn poll_transmit(&mut self, out: &mut TransmitQueue) {
+        while let Some(transmit) = self.peer.poll_transmit() {
+            out.push(Transmit {
+                protocol: Protocol::Udp,
+                source: transmit.source,
+                destination: transmit.destination,
+                contents: transmit.contents,
+            });
+        }
+    }
+
+    fn failed(&mut self, reason: &str) {
+        let was_open = self.peer.is_open();
+        self.peer.close(Instant::now());
+        if was_open {
+            self.port.push(self.handle, event_kinds::FAILED, Payload::Text(reason.into()));
+        }
+    }
+}
+
+impl Drop for PeerEndpoint {
+    fn drop(&mut self) {
+        // However it ends, the streams of its receivers do.
+        self.peer.close(Instant::now());
+        self.port.forget(self.handle);
+    }
+}
+
+enum State {
+    /// Without sockets yet: driven on the caller's thread.
+    Local(Box<PeerEndpoint>),
+    Running(EndpointHandle<PeerEndpoint>),
+    Closed,
+}
+
+/// A peer wherever it is.
+pub struct PeerBackend {
+    state: Mutex<State>,
+    wake_pending: AtomicBool,
+}
+
+struct PoolRunner;
+
+impl JobRunner for PoolRunner {
+    fn submit(&self, job: Box<dyn FnOnce() + Send>) {
+        Engine::global().media_pool().submit(job);
+    }
+}
+
+impl PeerBackend {
+    pub fn new(config: &PeerConfig, port: EventPort, handle: u64) -> greenroom_peer::Result<Arc<Self>> {
+        let backend = Arc::new(Self { state: Mutex::new(State::Closed), wake_pending: AtomicBool::new(false) });
+        let weak = Arc::downgrade(&backend);
+        let peer = Peer::new(config, Arc::new(PoolRunner), Arc::new(move || wake(&weak)), Instant::now())?;
+        *backend.lock() = State::Local(Box::new(PeerEndpoint { peer, port, handle }));
+        Ok(backend)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> Option<EndpointHandle<PeerEndpoint>> {
+        match &*self.lock() {
+            State::Running(handle) => Some(handle.clone()),
+            State::Local(_) | State::Closed => None,
+        }
+    }
+
+    /// Run `f` on the peer, soon and in order. False when it is closed.
+    pub fn post(&self, f: impl FnOnce(&mut Peer, Instant) + Send + 'static) -> bool {
+        let handle = match &mut *self.lock() {
+            State::Closed => return false,
+            State::Running(handle) => handle.clone(),
+            State::Local(endpoint) => {
+                f(&mut endpoint.peer, Instant::now());
+                endpoint.report();
+                return true;
+            }
+        };
+        handle.post(move |endpoint, now| {
+            f(&mut endpoint.peer, now);
+            endpoint.report();
+        })
+    }
+
+    /// Run `f` on the peer and wait for what it returns. None when it is closed. Without the GIL, please.
+    pub fn call<R: Send + 'static>(&self, f: impl FnOnce(&mut Peer, Instant) -> R + Send + 'static) -> Option<R> {
+        let handle = match &mut *self.lock() {
+            State::Closed => return None,
+            State::Running(handle) => handle.clone(),
+            State::Local(endpoint) => {
+                let result = f(&mut endpoint.peer, Instant::now());
+                endpoint.report();
+                return Some(result);
+            }
+        };
+        handle.call(move |endpoint, now| {
+            let result = f(&mut endpoint.peer, now);
+            endpoint.report();
+            result
+        })
+    }
+
+    /// Give the peer its sockets and a worker; the candidates as lines. None when it is closed, or has them already.
+    pub fn start(&self, sockets: Sockets) -> Option<Result<Vec<String>, String>> {
+        let mut state = self.lock();
+        let State::Local(endpoint) = &mut *state else { return None };
+        let addresses: Result<Vec<SocketAddr>, _> = sockets.udp.iter().map(|socket| socket.local_addr()).collect();
+        let addresses = match addresses {
+            Ok(addresses) => addresses,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let now = Instant::now();
+        let lines = addresses.into_iter().map(|address| endpoint.peer.add_local_address(address, now));
+        let lines = match lines.collect::<greenroom_peer::Result<Vec<String>>>() {
+            Ok(lines) => lines,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else { return None };
+        match Engine::global().spawn(sockets, move |_| *endpoint) {
+            Ok(handle) => *state = State::Running(handle),
+            Err(error) => return Some(Err(error.to_string())),
+        }
+        Some(Ok(lines))
+    }
+
+    pub fn is_closed(&self) -> bool {
+        match &*self.lock() {
+            State::Closed => true,
+            State::Local(endpoint) => !endpoint.peer.is_open(),
+            State::Running(handle) => handle.is_closed(),
+        }
+    }
+
+    /// Say goodbye and free everything. Harmless twice.
+    pub fn close(&self) {
+        let state = std::mem::replace(&mut *self.lock(), State::Closed);
+        if let State::Running(handle) = &state {
+            handle.post(|endpoint, now| endpoint.close(now));
+            handle.close();
+        }
+    }
+}
+
+/// Results of jobs wait: let the peer look, once however many there are.
+fn wake(backend: &Weak<PeerBackend>) {
+    let Some(backend) = backend.upgrade() else { return };
+    if backend.wake_pending.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let again = Arc::downgrade(&backend);
+    let posted = backend.running().is_some_and(|handle| {
+        handle.post(move |endpoint, now| {
+            if let Some(backend) = again.upgrade() {
+                backend.wake_pending.store(false, Ordering::Release);
+            }
+            endpoint.peer.handle_timeout(now);
+            endpoint.report();
+        })
+    });
+    if !posted {
+        backend.wake_pending.store(false, Ordering::Release);
+    }
+}
