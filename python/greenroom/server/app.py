@@ -1,4 +1,4 @@
-"""The server as a whole: started and closed by `Server`, kept running by `run`."""
+"""The server as a whole: started and stopped by `Server`, kept running by `run`."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ class Server:
             await room.connect(server.url, server.token("lobby", "anna"))
 
     Port 0 takes any free one, so that several servers fit in a process. Without keys a pair is made up.
-    All settings of `ServerConfig` can be given by name. OSError when an address can't be bound;
-    EngineError for a media port.
+    All settings of `ServerConfig` can be given by name. OSError when a port can't be bound.
     """
 
     def __init__(
@@ -50,6 +49,8 @@ class Server:
         config: ServerConfig | None = None,
         **settings: Any,
     ) -> None:
+        if "keys" in settings and (api_key or api_secret):
+            raise TypeError("give either keys or api_key and api_secret, not both")
         if config is None:
             keys = {api_key or ids.api_key(): api_secret or ids.api_secret()}
             config = ServerConfig(**{"keys": keys, "host": host, "port": port, **settings})
@@ -135,12 +136,12 @@ class Server:
             site = web.TCPSite(self._runner, self.config.host or None, self.config.port)
             await site.start()
         except BaseException:
-            await self.close()
+            await self.stop()
             raise
         self._port = int(self._runner.addresses[0][1])
         _logger.info("serving on %s, media on UDP port %d", self.url, self._sfu.udp_port)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Say goodbye to everybody and free everything, in less than a second. Harmless twice."""
         if self._rooms is not None:
             self._rooms.close(models.DisconnectReason.SERVER_SHUTDOWN)
@@ -172,7 +173,7 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self.stop()
 
 
 async def run(
@@ -197,11 +198,14 @@ def _engine_sfu(config: ServerConfig) -> tuple[_engine.Sfu, Port]:
     from greenroom.signalling.event_port import LoopEventPort
 
     binding = LoopEventPort.of(asyncio.get_running_loop())
-    sfu = _engine.Sfu(
-        binding.port,
-        bind_addresses=media_addresses(config.host, config.media_addresses),
-        udp_port=config.udp_port,
-        tcp_port=config.tcp_port,
-        advertised_addresses=config.advertised_addresses,
-    )
+    try:
+        sfu = _engine.Sfu(
+            binding.port,
+            bind_addresses=media_addresses(config.host, config.media_addresses),
+            udp_port=config.udp_port,
+            tcp_port=config.tcp_port,
+            advertised_addresses=config.advertised_addresses,
+        )
+    except _engine.EngineError as error:
+        raise OSError(str(error)) from error
     return sfu, binding

@@ -13,6 +13,8 @@ from livekit.protocol import models
 from livekit.protocol import room as room_messages
 from livekit.protocol import rtc as messages
 
+from greenroom.signalling.server_description import PUBLISH_MIME_TYPES
+
 from . import ids
 from .config import ServerConfig
 from .data_router import DataRouter
@@ -104,6 +106,7 @@ class Room:
             num_participants=participants,
             num_publishers=publishers,
             active_recording=self._is_recorded(),
+            enabled_codecs=[models.Codec(mime=mime) for mime in (*PUBLISH_MIME_TYPES, "video/rtx")],
         )
 
     def _count(self) -> tuple[int, int]:

@@ -68,7 +68,7 @@ class SubscriberConnection:
         self._offer_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._session_id = secrets.randbits(62)
-        self._ssrcs: set[int] = set()
+        self._ssrcs: set[int | None] = set()
         self.connection = plane.connect(
             controlling=True,
             handlers={
@@ -105,6 +105,7 @@ class SubscriberConnection:
         for section in self._sections:
             if section.subscription is subscription:
                 section.subscription = None
+                self._ssrcs -= {subscription.ssrc, subscription.rtx_ssrc}
                 self.negotiate()
 
     def _free_section(self, kind: MediaKind) -> _Section | None:

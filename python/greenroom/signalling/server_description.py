@@ -29,7 +29,7 @@ MAX_MESSAGE_SIZE = 65_535
 
 _H264_MODE_0 = "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"
 _H264_MODE_1 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
-_VIDEO_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
+_VIDEO_FEEDBACK = ("ccm fir", "nack", "nack pli", "goog-remb")
 
 DOWN_PAYLOAD_TYPES: dict[MediaKind, tuple[PayloadType, ...]] = {
     MediaKind.AUDIO: (PayloadType(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", None, ("nack",)),),
@@ -38,7 +38,7 @@ DOWN_PAYLOAD_TYPES: dict[MediaKind, tuple[PayloadType, ...]] = {
         PayloadType(98, "vp9", 90_000, None, "profile-id=0", 99, _VIDEO_FEEDBACK),
         PayloadType(125, "h264", 90_000, None, _H264_MODE_0, 126, _VIDEO_FEEDBACK),
         PayloadType(108, "h264", 90_000, None, _H264_MODE_1, 109, _VIDEO_FEEDBACK),
-        PayloadType(35, "av1", 90_000, None, "", 36, _VIDEO_FEEDBACK),
+        PayloadType(35, "av1", 90_000, None, "level-idx=5;profile=0;tier=0", 36, _VIDEO_FEEDBACK),
     ),
 }
 """What a subscriber is offered, whatever the track's codec is: the numbers livekit-server uses."""

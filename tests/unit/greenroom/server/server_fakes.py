@@ -68,7 +68,7 @@ class FakeTransport:
         self.port = port
         self.controlling = controlling
         self.handle = next(self._handles)
-        self.ice_ufrag, self.ice_pwd = f"ufrag{self.handle}", f"pwd{self.handle}"
+        self.ice_ufrag, self.ice_pwd = f"ufrag{self.handle}", f"pwd{self.handle:021}"
         self.fingerprint = FINGERPRINT
         self.remote: dict[str, Any] | None = None
         self.candidates: list[str] = []
@@ -90,7 +90,7 @@ class FakeTransport:
 
     def restart_ice(self) -> tuple[str, str]:
         self.restarts += 1
-        return f"ufrag{self.handle}r{self.restarts}", f"pwd{self.handle}r{self.restarts}"
+        return f"ufrag{self.handle}r{self.restarts}", f"pwd{self.handle:019}r{self.restarts}"
 
     def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
         self.channels.append((label, ordered, max_retransmits))
@@ -271,7 +271,7 @@ class Harness:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.http.close()
-        await self.server.close()
+        await self.server.stop()
 
     async def connect(self, token: str, **query: str) -> SignalClient:
         url = f"{self.server.url}/rtc"

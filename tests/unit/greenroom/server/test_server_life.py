@@ -20,7 +20,7 @@ async def test_close_says_goodbye_and_leaves_nothing() -> None:
         clients = [await harness.join(f"p{n}", room=f"room{n % 2}") for n in range(4)]
         began = time.monotonic()
 
-        await harness.server.close()
+        await harness.server.stop()
 
         assert time.monotonic() - began < 1.0
         for client in clients:
@@ -41,14 +41,14 @@ async def test_client_that_ignores_the_goodbye_does_not_delay_it(harness: Harnes
     transport.pause_reading()
     began = time.monotonic()
 
-    await harness.server.close()
+    await harness.server.stop()
 
     assert time.monotonic() - began < 1.0
 
 
 async def test_close_twice_is_harmless(harness: Harness) -> None:
-    await harness.server.close()
-    await harness.server.close()
+    await harness.server.stop()
+    await harness.server.stop()
 
 
 async def test_several_servers_in_one_process() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from greenroom.signalling.media_parameters import PayloadType
@@ -293,6 +295,44 @@ def test_offer_to_a_subscriber() -> None:
     assert "a=fmtp:125 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n" in written
     assert f"a=fmtp:108 {H264_MODE_1}\r\n" in written
     assert "sdes:mid" not in written
+
+
+def test_offer_agrees_with_livekit_servers() -> None:
+    """Whatever is offered is offered as livekit-server does; codecs that can't be forwarded are missing."""
+    reference = parse((Path(__file__).parent / "golden" / "server-offer-three-tracks.sdp").read_text())
+    sections = [OfferedSection(section.kind, section.mid, _track_of(section)) for section in reference.media]
+
+    offer = parse(subscriber_offer(sections, LOCAL, session_id=1, session_version=1).to_text())
+
+    for ours, theirs in zip(offer.media, reference.media, strict=True):
+        assert (ours.kind, ours.mid, ours.direction) == (theirs.kind, theirs.mid, theirs.direction)
+        assert (ours.setup, ours.sctp_port, ours.max_message_size) == (
+            theirs.setup,
+            theirs.sctp_port,
+            theirs.max_message_size,
+        )
+        assert (ours.msid, ours.sources, ours.source_groups) == (
+            theirs.msid,
+            theirs.sources,
+            theirs.source_groups,
+        )
+        assert set(ours.header_extensions) == set(theirs.header_extensions)
+        known = {p.payload_type: p for p in theirs.payload_types}
+        for payload in ours.payload_types:
+            expected = known[payload.payload_type]
+            assert (payload.codec, payload.format_parameters, payload.rtx_payload_type) == (
+                expected.codec,
+                expected.format_parameters,
+                expected.rtx_payload_type,
+            )
+            assert set(payload.feedback) >= set(expected.feedback)
+
+
+def _track_of(section: MediaSection) -> OfferedTrack | None:
+    if section.msid is None:
+        return None
+    (layer,) = section.receive_layers()
+    return OfferedTrack(section.msid.stream_id, section.msid.track_id, layer.ssrc, layer.rtx_ssrc)
 
 
 def test_freed_section_stays_and_only_receives() -> None:
