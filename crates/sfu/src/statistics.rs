@@ -1,0 +1,87 @@
+//! Counters and snapshots.
+
+/// What the whole unit has seen; every number only grows, except the last three.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SfuStatistics {
+    /// Datagrams in.
+    pub packets_received: u64,
+    /// Datagrams out.
+    pub packets_sent: u64,
+    /// Of the datagrams in.
+    pub bytes_received: u64,
+    /// Of the datagrams out.
+    pub bytes_sent: u64,
+    /// RTP or RTCP that does not parse.
+    pub packets_dropped_malformed: u64,
+    /// Datagrams of no transport, and RTP of no track.
+    pub packets_dropped_unknown: u64,
+    /// NACK messages of subscribers.
+    pub nacks_received: u64,
+    /// NACK messages to publishers.
+    pub nacks_sent: u64,
+    /// Key frame requests of subscribers.
+    pub plis_received: u64,
+    /// Key frame requests to publishers.
+    pub plis_sent: u64,
+    /// Packets that a transport refused to send.
+    pub send_errors: u64,
+    /// Open now.
+    pub transports: u64,
+    /// Open now.
+    pub up_tracks: u64,
+    /// Open now.
+    pub down_tracks: u64,
+}
+
+/// One layer of an up track.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LayerStatistics {
+    /// Its rid, if it has one.
+    pub rid: Option<String>,
+    /// Once known.
+    pub ssrc: Option<u32>,
+    /// Received, without duplicates.
+    pub packets: u64,
+    /// Of those packets.
+    pub bytes: u64,
+    /// Missing now.
+    pub packets_lost: i64,
+    /// Interarrival jitter.
+    pub jitter_s: f64,
+    /// 0 while unknown.
+    pub width: u16,
+    /// 0 while unknown.
+    pub height: u16,
+}
+
+/// An up track.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpTrackStatistics {
+    /// Of the last packet; empty before the first.
+    pub codec: String,
+    /// Lowest first.
+    pub layers: Vec<LayerStatistics>,
+}
+
+/// A down track.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DownTrackStatistics {
+    /// Media packets, retransmissions not counted.
+    pub packets_sent: u64,
+    /// Of those packets, payload only.
+    pub bytes_sent: u64,
+    /// Packets sent again.
+    pub retransmitted: u64,
+    /// Key frame requests of the subscriber.
+    pub plis: u64,
+    /// Packets the subscriber asked for again.
+    pub nacked: u64,
+    /// Packets of a codec that the subscriber did not negotiate.
+    pub packets_without_codec: u64,
+    /// What is forwarded now.
+    pub spatial_layer: Option<u8>,
+    /// From the last receiver report, 0..=1.
+    pub fraction_lost: f64,
+    /// From the last receiver report.
+    pub round_trip_s: Option<f64>,
+}
