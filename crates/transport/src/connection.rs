@@ -436,7 +436,8 @@ impl Transport {
             return;
         };
         let result = dtls.handle_packet(self.last_now, received.contents);
-        self.after_dtls(result);
+        self.statistics.rejected_dtls_packets += u64::from(result == Ok(false));
+        self.after_dtls(result.map(drop));
     }
 
     /// Takes what DTLS has to send and to say; its errors end the connection.

@@ -10,6 +10,11 @@ use crate::srtp::Profile;
 
 /// Larger than any record of the configured packet size and than any the peer can send in one packet.
 const BUFFER_BYTES: usize = 4096;
+const RECORD_HEADER_BYTES: usize = 13;
+const HANDSHAKE_RECORD: u8 = 22;
+/// DTLS 1.0 and 1.2 in record headers; 1.3 pretends to be 1.2.
+const RECORD_VERSIONS: [[u8; 2]; 2] = [[254, 255], [254, 253]];
+const CLIENT_HELLO: u8 = 1;
 
 /// What came out of the session.
 pub(crate) enum DtlsOutput<'a> {
@@ -70,11 +75,17 @@ impl Dtls {
         self.deadline
     }
 
-    /// Takes a packet of the peer; an error is the end of the session, rubbish is none.
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Result<(), String> {
+    /// Takes a packet of the peer; an error is the end of the session. `Ok(false)` is rubbish.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Result<bool, String> {
         self.handle_timeout(now)?;
+        // Until the version is agreed on the library keeps what it cannot read yet and gives up when
+        // there is too much of it, so only what looks like the start of a handshake gets there.
+        if self.session.protocol_version().is_none() && !starts_client_hello(packet) {
+            return Ok(false);
+        }
         self.session
             .handle_packet(packet)
+            .map(|()| true)
             .map_err(|error| error.to_string())
     }
 
@@ -137,6 +148,19 @@ impl Dtls {
             }
         }
     }
+}
+
+/// Whether the packet is a plaintext handshake record with (a part of) a ClientHello.
+fn starts_client_hello(packet: &[u8]) -> bool {
+    let Some((header, fragment)) = packet.split_at_checked(RECORD_HEADER_BYTES) else {
+        return false;
+    };
+    let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
+    header[0] == HANDSHAKE_RECORD
+        && RECORD_VERSIONS.contains(&[header[1], header[2]])
+        && header[3..5] == [0, 0]
+        && length <= fragment.len()
+        && fragment.first() == Some(&CLIENT_HELLO)
 }
 
 impl fmt::Debug for Dtls {
