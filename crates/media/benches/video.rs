@@ -57,7 +57,6 @@ fn pictures(criterion: &mut Criterion) {
         BufferType::Argb,
         BufferType::Rgb24,
         BufferType::Nv12,
-        BufferType::I420,
     ] {
         let data = from_i420(&frame, layout, false).unwrap();
         group.bench_function(format!("{layout:?} to I420"), |bencher| {

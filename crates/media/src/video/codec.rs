@@ -34,7 +34,7 @@ pub struct EncoderConfig {
     pub framerate: f32,
     /// Sharp text rather than smooth motion.
     pub is_screencast: bool,
-    /// 0: by the picture's size.
+    /// 0: by the picture's size and the machine's processors.
     pub threads: u32,
 }
 

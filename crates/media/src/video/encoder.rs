@@ -11,8 +11,10 @@ const FRAMERATE_RANGE: (f32, f32) = (1.0, 240.0);
 /// Longest step between two frames the rate control is told of.
 const LONGEST_STEP_US: i64 = 10_000_000;
 
-/// Pixels from which a second thread pays.
-const TWO_THREADS_PIXELS: u64 = 1280 * 720;
+/// Pixels and processors from which a second thread pays. libvpx's threads wait for each other by spinning: with too few
+/// processors a frame takes ten times as long with two threads as with one.
+const TWO_THREADS_PIXELS: u64 = 1920 * 1080;
+const TWO_THREADS_PROCESSORS: usize = 4;
 
 /// Settings of a library's encoder: checked and complete.
 #[derive(Clone, Copy)]
@@ -37,7 +39,7 @@ pub struct FrameTime {
 pub trait RawEncoder: Sized + Send {
     fn open(settings: &RawSettings) -> Result<Self>;
     fn set_rates(&mut self, bitrate_bps: u32, framerate: f32) -> Result<()>;
-    /// Smaller sizes are never passed than `open` was given, nor others.
+    /// The frame has the size `open` was given.
     fn encode(
         &mut self,
         frame: &I420Frame,
@@ -66,7 +68,7 @@ impl<Raw: RawEncoder> RealtimeEncoder<Raw> {
             bitrate_bps: clamp_bitrate(config.bitrate_bps),
             framerate: clamp_framerate(config.framerate),
             is_screencast: config.is_screencast,
-            threads: threads_for(config.threads, config.width, config.height),
+            threads: threads_for(config.threads, config.width, config.height, processors()),
         };
         Ok(Self {
             raw: Some(Raw::open(&settings)?),
@@ -78,14 +80,14 @@ impl<Raw: RawEncoder> RealtimeEncoder<Raw> {
         })
     }
 
-    /// The encoder for this size, with the present rates.
-    fn prepare(&mut self, width: u32, height: u32) -> Result<&mut Raw> {
+    /// Take out the encoder for this size, with the present rates.
+    fn prepare(&mut self, width: u32, height: u32) -> Result<Raw> {
         if (width, height) != (self.settings.width, self.settings.height) {
             check_size(width, height, ENCODER_SIZE_RANGE.0, ENCODER_SIZE_RANGE.1)?;
             self.raw = None;
             self.settings.width = width;
             self.settings.height = height;
-            self.settings.threads = threads_for(self.threads, width, height);
+            self.settings.threads = threads_for(self.threads, width, height, processors());
         }
         let raw = match self.raw.take() {
             Some(mut raw) => {
@@ -100,7 +102,7 @@ impl<Raw: RawEncoder> RealtimeEncoder<Raw> {
             }
         };
         self.rates_changed = false;
-        Ok(self.raw.insert(raw))
+        Ok(raw)
     }
 }
 
@@ -113,17 +115,12 @@ impl<Raw: RawEncoder> VideoEncoder for RealtimeEncoder<Raw> {
     ) -> Result<Option<EncodedFrame>> {
         self.key_frame_due |= key_frame;
         let time = self.clock.advance(timestamp_us, self.settings.framerate);
-        self.prepare(frame.width(), frame.height())?;
-        let key_frame_due = self.key_frame_due;
-        let Some(raw) = self.raw.as_mut() else {
-            return Ok(None);
-        };
-        let outcome = raw.encode(frame, key_frame_due, time);
-        match &outcome {
-            Ok(Some(encoded)) if encoded.key_frame => self.key_frame_due = false,
-            Ok(_) => {}
-            // A library that failed may be in any state: the next frame gets a new one.
-            Err(_) => self.raw = None,
+        let mut raw = self.prepare(frame.width(), frame.height())?;
+        let outcome = raw.encode(frame, self.key_frame_due, time);
+        // A library that failed may be in any state: then the next frame gets a new one.
+        if let Ok(encoded) = &outcome {
+            self.raw = Some(raw);
+            self.key_frame_due &= !encoded.as_ref().is_some_and(|encoded| encoded.key_frame);
         }
         outcome
     }
@@ -172,9 +169,14 @@ fn clamp_framerate(framerate: f32) -> f32 {
     }
 }
 
-fn threads_for(wanted: u32, width: u32, height: u32) -> u32 {
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn threads_for(wanted: u32, width: u32, height: u32, processors: usize) -> u32 {
+    let is_large = u64::from(width) * u64::from(height) >= TWO_THREADS_PIXELS;
     match wanted {
-        0 if u64::from(width) * u64::from(height) >= TWO_THREADS_PIXELS => 2,
+        0 if is_large && processors >= TWO_THREADS_PROCESSORS => 2,
         0 => 1,
         _ => wanted.min(8),
     }
@@ -226,7 +228,9 @@ mod tests {
         assert_eq!(clamp_framerate(f32::NAN), 1.0);
         assert_eq!(clamp_framerate(-3.0), 1.0);
         assert_eq!(clamp_bitrate(0), 10_000);
-        assert_eq!(threads_for(0, 640, 480), 1);
-        assert_eq!(threads_for(0, 1280, 720), 2);
+        assert_eq!(threads_for(0, 1280, 720, 16), 1);
+        assert_eq!(threads_for(0, 1920, 1080, 2), 1);
+        assert_eq!(threads_for(0, 1920, 1080, 8), 2);
+        assert_eq!(threads_for(3, 64, 64, 2), 3);
     }
 }

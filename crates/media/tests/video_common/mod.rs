@@ -20,13 +20,13 @@ pub fn moving_picture(width: u32, height: u32, index: u32) -> I420Frame {
         (index as usize * 2) % (h - side).max(1),
     );
     let mut data = Vec::with_capacity(w * h * 3 / 2);
-    for y in 0..h {
-        for x in 0..w {
+    for (y, vertical) in down.iter().enumerate() {
+        for (x, horizontal) in across.iter().enumerate() {
             let inside = (left..left + side).contains(&x) && (top..top + side).contains(&y);
             data.push(if inside {
                 210
             } else {
-                (120.0 + across[x] + down[y]) as u8
+                (120.0 + horizontal + vertical) as u8
             });
         }
     }

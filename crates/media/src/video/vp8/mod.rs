@@ -32,8 +32,8 @@ pub struct Vp8Encoder {
 fn cpu_used(width: u32, height: u32) -> i32 {
     match u64::from(width) * u64::from(height) {
         0..=101_376 => -6,
-        101_377..=500_000 => -7,
-        _ => -8,
+        101_377..=500_000 => -8,
+        _ => -10,
     }
 }
 
