@@ -169,14 +169,14 @@ impl EventPort {
         events
     }
 
-    /// The object is gone: free what is kept about it. Its queued events stay.
+    /// The object is gone: free what is kept about it, at once or when its queued events (which stay) are read.
     pub fn forget(&self, handle: u64) {
         let mut state = self.lock();
-        if state
-            .shares
-            .get(&handle)
-            .is_some_and(|share| share.events == 0)
-        {
+        let Some(share) = state.shares.get_mut(&handle) else {
+            return;
+        };
+        share.overflowed = false;
+        if share.events == 0 {
             state.shares.remove(&handle);
         }
     }

@@ -103,6 +103,7 @@ pub(crate) struct Slot {
     connections: HashMap<u32, Connection>,
     connection_of_remote: HashMap<SocketAddr, u32>,
     next_connection: u32,
+    max_connections: usize,
     /// When connections are looked at for silence, and resting listeners woken.
     sweep_at: Option<Instant>,
     /// The endpoint's own deadline.
@@ -139,6 +140,7 @@ impl Slot {
             connections: HashMap::new(),
             connection_of_remote: HashMap::new(),
             next_connection: 0,
+            max_connections: MAX_CONNECTIONS,
             sweep_at: None,
             deadline: None,
             idle_timeouts: 0,
@@ -356,7 +358,7 @@ impl Slot {
                     return;
                 }
             };
-            if self.connections.len() >= MAX_CONNECTIONS {
+            if self.connections.len() >= self.max_connections {
                 COUNTERS.tcp_connections_refused.add(1);
                 continue;
             }
@@ -484,3 +486,6 @@ fn send_udp(socket: &UdpSocket, transmits: &[&Transmit]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
