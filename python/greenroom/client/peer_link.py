@@ -19,7 +19,7 @@ from greenroom.signalling.sdp import MediaKind
 
 _logger = logging.getLogger("livekit")
 
-_MAX_EARLY_CANDIDATES = 256
+_MAX_CANDIDATES = 256
 
 
 class PeerLink:
@@ -58,6 +58,7 @@ class PeerLink:
         self._open: set[int] = set()
         self._channel_waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._early_candidates: list[str] = []
+        self._added_candidates: set[str] = set()
         self._remote: RemoteTransport | None = None
         try:
             self._candidates = tuple(self.peer.gather(include_loopback=include_loopback))
@@ -79,6 +80,7 @@ class PeerLink:
         """The server's half. Only new credentials reach the engine again; new candidates always do."""
         last, self._remote = self._remote, remote
         if last is None or (last.ice_ufrag, last.ice_pwd) != (remote.ice_ufrag, remote.ice_pwd):
+            self._added_candidates.clear()
             self.peer.set_remote(
                 ice_ufrag=remote.ice_ufrag,
                 ice_pwd=remote.ice_pwd,
@@ -101,12 +103,19 @@ class PeerLink:
         if not isinstance(candidate, str) or not candidate:
             return
         if self._remote is None:
-            if len(self._early_candidates) < _MAX_EARLY_CANDIDATES:
+            if len(self._early_candidates) < _MAX_CANDIDATES:
                 self._early_candidates.append(candidate)
             return
         self._add_candidate(candidate)
 
     def _add_candidate(self, candidate: str) -> None:
+        # Every later description repeats all candidates, for RTP and RTCP: each is wanted once, for RTP.
+        words = candidate.split()
+        if candidate in self._added_candidates or words[1:2] == ["2"]:
+            return
+        if len(self._added_candidates) >= _MAX_CANDIDATES:
+            return
+        self._added_candidates.add(candidate)
         try:
             self.peer.add_remote_candidate(candidate)
         except _engine.EngineError as error:

@@ -109,6 +109,7 @@ class OfferedTrack:
     cid: str
     stream_id: str
     payload: PayloadType
+    """The codec to be sent."""
     layers: tuple[SendLayer, ...]
 
     def ended(self) -> OfferedTrack:
@@ -202,7 +203,7 @@ def _section(kind: MediaKind, mid: str, transport: LocalTransport, setup: str) -
 
 def _offered_section(transport: LocalTransport, track: OfferedTrack) -> MediaSection:
     section = _section(track.kind, track.mid, transport, _DATA_SETUP)
-    section.payload_types = [track.payload]
+    section.payload_types = [track.payload, *_alternatives(track)]
     section.header_extensions = list(PUBLISH_EXTENSIONS[track.kind])
     if not track.layers:
         section.direction = Direction.INACTIVE
@@ -220,6 +221,16 @@ def _offered_section(transport: LocalTransport, track: OfferedTrack) -> MediaSec
         if len(ssrcs) == 2:
             section.source_groups.append(SourceGroup("FID", ssrcs))
     return section
+
+
+def _alternatives(track: OfferedTrack) -> list[PayloadType]:
+    # A server may settle with the first section of a kind which codecs the connection can carry, and refuse a
+    # later section that has only another one. So each section names all, the one to be sent first.
+    return [
+        payload
+        for payload in PUBLISH_PAYLOADS.values()
+        if payload != track.payload and payload.clock_rate_hz == track.payload.clock_rate_hz
+    ]
 
 
 def _answered_section(offered: MediaSection, transport: LocalTransport, problems: list[str]) -> MediaSection:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 RIDS = ("q", "h", "f")
 """Simulcast layer names, lowest first."""
 MIN_SCREEN_SHARE_BITRATE_BPS = 150_000
+MIN_SIMULCAST_SIZE = 480
+"""Longer side of the smallest picture that is sent in more than one layer."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def choose_encodings(
 def _camera_layers(width: int, height: int, top: Preset) -> list[Preset]:
     low, middle = _family(width, height, _LOWER_16_9, _LOWER_4_3)
     size = max(width, height)
-    layers = [low, middle] if size >= 960 else [middle] if size >= 480 else []
+    layers = [low, middle] if size >= 960 else [middle] if size >= MIN_SIMULCAST_SIZE else []
     return [
         Preset(
             layer.width,
@@ -100,6 +102,8 @@ def _camera_layers(width: int, height: int, top: Preset) -> list[Preset]:
 
 
 def _screen_share_layers(top: Preset) -> list[Preset]:
+    if max(top.width, top.height) < MIN_SIMULCAST_SIZE:
+        return []
     framerate = min(3.0, top.framerate)
     bitrate_bps = int(top.bitrate_bps / (4 * max(1.0, top.framerate / framerate)))
     return [

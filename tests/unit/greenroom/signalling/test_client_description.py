@@ -167,6 +167,7 @@ def test_our_offer_says_what_a_server_needs() -> None:
     assert audio.msid.track_id == "cid-1"
     assert audio.extension_id("urn:ietf:params:rtp-hdrext:ssrc-audio-level") == 1
     assert [(x.ssrc, x.rtx_ssrc) for x in h264.receive_layers()] == [(11, 12)]
+    assert [p.codec for p in h264.payload_types] == ["h264", "vp8"], "the codec to be sent first, all named"
     assert "transport-cc" in h264.payload_types[0].feedback
     assert (vp8.simulcast_send, [r.id for r in vp8.rids], vp8.sources) == (
         ["q", "h", "f"],

@@ -67,6 +67,7 @@ def test_screen_share_adds_one_layer_of_half_size_and_three_frames() -> None:
     assert (low.rid, low.width, low.height, low.framerate, low.scale_down_by) == ("q", 960, 540, 3, 2.0)
     assert low.bitrate_bps == 150_000
     assert (high.rid, high.bitrate_bps) == ("h", 3_000_000)
+    assert len(choose_encodings(320, 180, screen_share=True)) == 1
 
 
 def test_lower_layers_never_exceed_the_top_one() -> None:
