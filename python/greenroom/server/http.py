@@ -92,13 +92,19 @@ class HttpApp:
             return await self._not_found(request, claims)
         join = self._read(request, claims, strict=False)
         if join.reconnect:
-            return await self._refuse_resume(request, join)
+            return await self._resume(request, join)
         participant = self._rooms.join(join)
         try:
-            return await self._run_session(request, participant)
+            return await self._run_session(request, participant, participant.room.start)
         finally:
             if participant.state == models.ParticipantInfo.State.JOINING:
                 participant.room.remove(participant, models.DisconnectReason.JOIN_FAILURE)
+
+    async def _resume(self, request: web.Request, join: JoinRequest) -> web.StreamResponse:
+        participant = self._rooms.find(join)
+        if participant is None:
+            return await self._refuse_resume(request, join)
+        return await self._run_session(request, participant, participant.room.resume)
 
     async def _refuse_resume(self, request: web.Request, join: JoinRequest) -> web.StreamResponse:
         # Only an answer over the signal connection makes clients start anew instead of trying again.
@@ -111,16 +117,18 @@ class HttpApp:
         await self._run(session, _ignore)
         return websocket
 
-    async def _run_session(self, request: web.Request, participant: Participant) -> web.StreamResponse:
+    async def _run_session(
+        self, request: web.Request, participant: Participant, begin: Callable[[Participant, Session], None]
+    ) -> web.StreamResponse:
         websocket, session = await self._upgrade(request)
-        if participant.closed:  # a later join of the same identity won meanwhile
+        if participant.closed:  # meanwhile, by a later join of the same identity for example
             leave = leave_request(
                 participant.protocol, participant.disconnect_reason, messages.LeaveRequest.Action.DISCONNECT
             )
             session.send(messages.SignalResponse(leave=leave).SerializeToString())
             session.finish()
         else:
-            participant.room.start(participant, session)
+            begin(participant, session)
         try:
             await self._run(session, functools.partial(handle, participant))
         finally:

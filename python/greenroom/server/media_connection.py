@@ -70,7 +70,14 @@ class MediaConnection:
         ufrag, pwd = self._credentials
         return LocalTransport(ufrag, pwd, self.transport.fingerprint, self._plane.candidates(ufrag))
 
-    def set_remote(self, description: SessionDescription, *, dtls_active: bool) -> None:
+    def restart_ice(self) -> None:
+        """The next description carries new credentials. Nothing to restart before the first answer."""
+        if self._remote is not None:
+            self._credentials = self.transport.restart_ice()
+
+    def set_remote(
+        self, description: SessionDescription, *, dtls_active: bool, is_answer: bool = False
+    ) -> None:
         """Apply the client's description: the first starts the connection, one with new credentials
         restarts ICE.
 
@@ -82,8 +89,9 @@ class MediaConnection:
         credentials = (section.ice_ufrag, section.ice_pwd)
         if credentials != self._remote:
             if self._remote is not None:
-                self._credentials = self.transport.restart_ice()
                 self._known_candidates.clear()
+                if not is_answer:
+                    self.restart_ice()  # the answer to a restart has new credentials too
             sizes = [m.max_message_size for m in description.media if m.max_message_size is not None]
             try:
                 self.transport.set_remote(

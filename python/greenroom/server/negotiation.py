@@ -61,3 +61,8 @@ class Negotiation:
         again = self.state is NegotiationState.RETRY
         self.state = NegotiationState.IDLE
         return again
+
+    def reset(self) -> None:
+        """Forget the outstanding offer: its answer was lost, or is of no use any more."""
+        self.state = NegotiationState.IDLE
+        self.scheduled = False

@@ -17,6 +17,7 @@ from greenroom.signalling.server_description import codec_of_mime_type
 
 from . import ids, tokens
 from .data_sender import DataSender
+from .join_response import server_info
 from .permissions import is_dependent, kind_of
 from .publisher import PublisherConnection
 from .subscriber import SubscriberConnection
@@ -142,6 +143,20 @@ class Participant:
                 self.subscriptions.reconcile(publication)
         if self.subscriber_primary:
             self.subscriber.negotiate(at_once=True)
+
+    def resume(self, session: Session) -> None:
+        """A new signal connection takes over: whatever may have been lost is told anew."""
+        if self.session is not None:
+            self.session.finish()
+        self.session = session
+        reconnect = messages.ReconnectResponse(
+            server_info=server_info(self.room.node_id), last_message_seq=self.last_reliable_sequence
+        )
+        self.send(messages.SignalResponse(reconnect=reconnect))
+        self.room.send_snapshot(self)
+        self.send_refresh_token()
+        if self.subscriber_primary:
+            self.subscriber.resume()
 
     def _join_timed_out(self) -> None:
         if self.state == State.JOINED:

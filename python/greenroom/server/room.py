@@ -159,6 +159,16 @@ class Room:
         if self._is_recorded() != recorded:
             self.send_room_update()
 
+    def resume(self, participant: Participant, session: Session) -> None:
+        """A started participant has a new signal connection."""
+        participant.resume(session)
+
+    def send_snapshot(self, receiver: Participant) -> None:
+        """All that `receiver` may know of the room, itself included."""
+        present = [p.info() for p in self.started_participants() if not p.hidden or p is receiver]
+        self._send_update(present, [receiver])
+        receiver.send(messages.SignalResponse(room_update=messages.RoomUpdate(room=self.info())))
+
     # ---- leaving ----
 
     def remove(

@@ -57,7 +57,11 @@ class Rooms:
         """
         room = self._rooms.get(request.room)
         participant = room.participant(request.identity) if room is not None else None
-        if participant is None or request.participant_sid not in ("", participant.sid):
+        if (
+            participant is None
+            or not participant.started
+            or request.participant_sid not in ("", participant.sid)
+        ):
             return None
         return participant
 

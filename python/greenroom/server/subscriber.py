@@ -131,6 +131,13 @@ class SubscriberConnection:
         elif delay is not None:
             self._offer_timer = self._loop.call_later(delay, self._offer)
 
+    def resume(self) -> None:
+        """The signal connection is a new one: offer everything again, with an ICE restart."""
+        self._cancel(self._answer_timer)
+        self._negotiation.reset()
+        self.connection.restart_ice()
+        self.negotiate(at_once=True)
+
     def _offer(self) -> None:
         self._offer_timer = None
         if self.connection.closed:
@@ -173,7 +180,7 @@ class SubscriberConnection:
         except SdpError as error:
             raise ProtocolViolation(f"subscriber answer: {error}") from error
         client_is_passive = (description.transport and description.transport.setup) == "passive"
-        self.connection.set_remote(description, dtls_active=client_is_passive)
+        self.connection.set_remote(description, dtls_active=client_is_passive, is_answer=True)
         outstanding, self._outstanding = self._outstanding, _Outstanding()
         for mid, subscription in outstanding.subscriptions.items():
             self._bind(subscription, description.section(mid))

@@ -1,0 +1,98 @@
+"""A lost signal connection is replaced: the session goes on."""
+
+from __future__ import annotations
+
+import pytest
+from livekit.protocol import models
+from livekit.protocol import rtc as messages
+from server_fakes import Harness, SignalClient, subscriber_answer
+
+from greenroom.signalling.sdp import parse
+
+
+async def resume(harness: Harness, client: SignalClient, identity: str) -> SignalClient:
+    token = harness.server.token("room", identity)
+    resumed = await harness.connect(token, reconnect="1", sid=client.sid)
+    resumed.join, resumed.participant = client.join, client.participant
+    return resumed
+
+
+async def test_first_messages_of_a_resume(harness: Harness) -> None:
+    anna, bob = await harness.join("anna"), await harness.join("bob")
+    first_offer = await anna.expect("offer")
+    anna.activate()
+    await anna.answer(first_offer)
+    await anna.settle()
+    anna.publisher.receive(1, models.DataPacket(sequence=9, user=models.UserPacket()).SerializeToString())
+
+    resumed = await resume(harness, anna, "anna")
+
+    offer = await resumed.expect("offer")
+    assert resumed.kinds() == ["reconnect", "update", "room_update", "refresh_token", "offer"]
+    assert resumed.seen[0].reconnect.last_message_seq == 9
+    assert resumed.seen[0].reconnect.server_info.version == "1.13.4"
+    assert {p.sid for p in resumed.seen[1].update.participants} == {anna.sid, bob.sid}
+    assert await anna.closed() == 1000
+    assert "leave" not in anna.kinds()
+    assert offer.id == first_offer.id + 1
+    before, after = (parse(o.sdp).media[0].ice_ufrag for o in (first_offer, offer))
+    assert before != after
+    answer = subscriber_answer(offer.sdp).replace("a=ice-ufrag:dddd", "a=ice-ufrag:new")
+    await resumed.send(answer=messages.SessionDescription(type="answer", sdp=answer, id=offer.id))
+    await resumed.settle()
+    assert anna.subscriber.remote is not None
+    assert anna.subscriber.remote["ice_ufrag"] == "new"
+    assert anna.subscriber.restarts == 1
+
+
+async def test_unanswered_offer_is_made_again(harness: Harness) -> None:
+    anna = await harness.join("anna")
+    first = await anna.expect("offer")
+    anna.activate()
+
+    resumed = await resume(harness, anna, "anna")
+
+    second = await resumed.expect("offer")
+    assert parse(second.sdp).media[0].ice_ufrag == parse(first.sdp).media[0].ice_ufrag
+    await resumed.answer(second)
+    await resumed.settle()
+    assert anna.subscriber.remote is not None
+
+
+async def test_sync_state_that_fits_is_accepted(harness: Harness) -> None:
+    anna = await harness.join("anna")
+    anna.activate()
+    await anna.publish("c")
+    while not (info := await anna.update_of("anna")).tracks:
+        pass
+    resumed = await resume(harness, anna, "anna")
+
+    published = messages.TrackPublishedResponse(cid="c", track=info.tracks[0])
+    await resumed.send(sync_state=messages.SyncState(publish_tracks=[published]))
+    await resumed.settle()
+
+    assert not anna.participant.closed
+
+
+async def test_sync_state_with_an_unknown_track_asks_for_a_new_session(harness: Harness) -> None:
+    anna = await harness.join("anna")
+    anna.activate()
+    resumed = await resume(harness, anna, "anna")
+
+    published = messages.TrackPublishedResponse(cid="c", track=models.TrackInfo(sid="TR_gone"))
+    await resumed.send(sync_state=messages.SyncState(publish_tracks=[published]))
+
+    leave = await resumed.expect("leave")
+    assert leave.reason == models.DisconnectReason.STATE_MISMATCH
+    assert leave.action == messages.LeaveRequest.Action.RECONNECT
+
+
+@pytest.mark.parametrize("sid", ["PA_other", "PA_gone"])
+async def test_another_sid_does_not_resume(harness: Harness, sid: str) -> None:
+    anna = await harness.join("anna")
+    anna.activate()
+
+    client = await harness.connect(harness.server.token("room", "anna"), reconnect="1", sid=sid)
+
+    assert (await client.receive()).leave.reason == models.DisconnectReason.STATE_MISMATCH
+    await anna.settle()
