@@ -80,7 +80,7 @@ fn jitter(criterion: &mut Criterion) {
         |bencher| {
             bencher.iter(|| {
                 let now = start + Duration::from_millis(tick * 10);
-                if tick % 2 == 0 {
+                if tick.is_multiple_of(2) {
                     let timestamp = (tick * 480) as u32;
                     buffer.insert(
                         now,

@@ -51,7 +51,7 @@ impl CaptureQueue {
     pub fn new(rate_hz: u32, channels: usize, queue_size_ms: u32) -> Result<Self, AudioError> {
         check_rate(rate_hz)?;
         check_channels(channels)?;
-        if queue_size_ms % 10 != 0 {
+        if !queue_size_ms.is_multiple_of(10) {
             return Err(AudioError::Duration {
                 what: "queue size",
                 value: queue_size_ms,
@@ -77,7 +77,7 @@ impl CaptureQueue {
         if pcm.is_empty() {
             return Ok(Push::Done);
         }
-        if pcm.len() % self.channels != 0 {
+        if !pcm.len().is_multiple_of(self.channels) {
             return Err(AudioError::PartialFrame {
                 samples: pcm.len(),
                 channels: self.channels,

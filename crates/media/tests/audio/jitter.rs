@@ -315,48 +315,48 @@ fn an_end_of_packets_fades_to_silence() {
     assert_eq!(root_mean_square(&outcome.pcm[48 * 2_400..]), 0.0);
 }
 
-#[test]
-fn silence_of_the_sender_is_no_loss() {
-    let config = OpusEncoderConfig {
-        dtx: true,
-        ..Default::default()
-    };
-    let mut encoder = OpusEncoder::new(config).unwrap();
-    let (mut arrivals, mut payload, mut sequence) = (Vec::new(), Vec::new(), 0);
+/// A tone with a silent middle from 2 s to 8 s, sent with DTX; silence is announced by a packet or just begins.
+fn interrupted_tone(announced: bool) -> Vec<(u64, AudioPacket)> {
+    let mut encoder = OpusEncoder::new(OpusEncoderConfig::default()).unwrap();
+    let (mut arrivals, mut payload) = (Vec::new(), Vec::new());
     for index in 0..500_usize {
         let amplitude = if (100..400).contains(&index) {
             0.0
         } else {
             AMPLITUDE
         };
-        encoder
-            .encode(
-                &sine(48_000, 1, TONE_HZ, amplitude, index * 960, 960),
-                &mut payload,
-            )
-            .unwrap();
-        if payload.is_empty() {
+        let pcm = sine(48_000, 1, TONE_HZ, amplitude, index * 960, 960);
+        encoder.encode(&pcm, &mut payload).unwrap();
+        if payload.is_empty() || (payload.len() <= 2 && !announced) {
             continue;
         }
         let packet = AudioPacket {
-            sequence,
+            sequence: arrivals.len() as u64,
             timestamp: (index * 960) as u32,
             payload: payload.clone(),
         };
-        sequence += 1;
         arrivals.push((index as u64 * 20_000 + 30_000, packet));
     }
-    assert!(sequence < 300, "{sequence} packets");
-    let outcome = run(arrivals, 10_000);
-    let statistics = outcome.statistics;
-    assert_eq!(
-        (statistics.concealed_samples, statistics.packets_late),
-        (0, 0),
-        "{statistics:?}"
-    );
-    assert!(root_mean_square(&outcome.pcm[48 * 4_000..48 * 7_500]) < 50.0);
-    assert!((frequency(48_000, &outcome.pcm[48 * 8_200..]) - TONE_HZ).abs() < 4.4);
-    assert!(outcome.delays_ms[900..].iter().all(|delay| *delay < 60.0));
+    arrivals
+}
+
+#[test]
+fn silence_of_the_sender_is_no_loss() {
+    for announced in [true, false] {
+        let arrivals = interrupted_tone(announced);
+        assert!(arrivals.len() < 300, "{} packets", arrivals.len());
+        let outcome = run(arrivals, 10_000);
+        let statistics = outcome.statistics;
+        let harm = (
+            statistics.concealed_samples,
+            statistics.packets_late,
+            statistics.resets,
+        );
+        assert_eq!(harm, (0, 0, 0), "{statistics:?}");
+        assert!(root_mean_square(&outcome.pcm[48 * 4_000..48 * 7_500]) < 50.0);
+        assert!((frequency(48_000, &outcome.pcm[48 * 8_200..]) - TONE_HZ).abs() < 4.4);
+        assert!(outcome.delays_ms[900..].iter().all(|delay| *delay < 60.0));
+    }
 }
 
 #[test]
