@@ -21,7 +21,7 @@ pub(crate) const MAX_OVERHEAD_BYTES: usize = AEAD_TAG_BYTES + RTCP_INDEX_BYTES;
 /// Protects or opens the packets of one direction and one protocol.
 pub(crate) enum Cipher {
     Aead(AeadCipher),
-    Counter(CounterCipher),
+    Counter(Box<CounterCipher>),
 }
 
 /// Where a packet stands: what every nonce is made of.

@@ -337,6 +337,42 @@ mod tests {
         }
     }
 
+    /// Prints what one packet costs; asserts only what a mistake of another order would break.
+    #[test]
+    fn protecting_a_packet_is_cheap() {
+        const PACKETS: u32 = 200_000;
+        for profile in PROFILES {
+            let (mut sender, mut receiver) = pair(profile);
+            let plain = rtp(0, 5, &[7; 1000]);
+            let start = std::time::Instant::now();
+            for number in 0..PACKETS {
+                let mut packet = plain.clone();
+                packet[2..4].copy_from_slice(&(number as u16).to_be_bytes());
+                std::hint::black_box(sender.protect_rtp(&packet).expect("protect"));
+            }
+            let each = start.elapsed() / PACKETS;
+            let protected: Vec<_> = (0..1000)
+                .map(|number| {
+                    sender
+                        .protect_rtp(&rtp(number, 6, &[7; 1000]))
+                        .expect("protect")
+                })
+                .collect();
+            let start = std::time::Instant::now();
+            for packet in &protected {
+                std::hint::black_box(receiver.open_rtp(packet).expect("open"));
+            }
+            println!(
+                "{profile:?}: protect {each:?}, open {:?} per packet of 1 kB",
+                start.elapsed() / 1000
+            );
+            assert!(
+                each < std::time::Duration::from_micros(50),
+                "{profile:?} {each:?}"
+            );
+        }
+    }
+
     #[test]
     fn truncated_packets_are_refused() {
         for profile in PROFILES {

@@ -106,11 +106,11 @@ impl<'a> MasterKey<'a> {
         }
         let mut authentication_key = [0; AUTHENTICATION_KEY_BYTES];
         self.derive(first_label + 1, &mut authentication_key)?;
-        Ok(Cipher::Counter(CounterCipher::new(
+        Ok(Cipher::Counter(Box::new(CounterCipher::new(
             &key,
             &salt,
             &authentication_key,
-        )?))
+        )?)))
     }
 
     /// The pseudo-random function: AES in counter mode over zeros, with the label mixed into the salt.
