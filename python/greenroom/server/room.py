@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models
@@ -23,6 +23,7 @@ from .participant import Participant, State
 from .permissions import is_dependent, kind_of
 from .refusal import Refusal
 from .speakers import Speakers
+from .updates import ParticipantUpdates
 
 if TYPE_CHECKING:
     from .join_request import JoinRequest
@@ -69,10 +70,7 @@ class Room:
         self._participants: dict[str, Participant] = {}
         """By identity, those whose signal connection is not up yet included."""
         self._publications: dict[str, Publication] = {}
-        self._changed: dict[str, models.ParticipantInfo] = {}
-        """By identity: what the next batch of updates tells."""
-        self._counts = (0, 0)
-        self._batch_timer: asyncio.TimerHandle | None = None
+        self._updates = ParticipantUpdates(self)
         self._speaker_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._wait_idle(self.empty_timeout_s)
@@ -93,7 +91,7 @@ class Room:
         return list(self._publications.values())
 
     def info(self) -> models.Room:
-        participants, publishers = self._count()
+        participants, publishers = self.count()
         return models.Room(
             sid=self.sid,
             name=self.name,
@@ -109,7 +107,8 @@ class Room:
             enabled_codecs=[models.Codec(mime=mime) for mime in (*PUBLISH_MIME_TYPES, "video/rtx")],
         )
 
-    def _count(self) -> tuple[int, int]:
+    def count(self) -> tuple[int, int]:
+        """Participants and publishers, those left out that do not count."""
         counted = [p for p in self.started_participants() if not p.dependent]
         return len(counted), sum(1 for p in counted if p.publications)
 
@@ -166,7 +165,7 @@ class Room:
     def send_snapshot(self, receiver: Participant) -> None:
         """All that `receiver` may know of the room, itself included."""
         present = [p.info() for p in self.started_participants() if not p.hidden or p is receiver]
-        self._send_update(present, [receiver])
+        self._updates.send(present, [receiver])
         receiver.send(messages.SignalResponse(room_update=messages.RoomUpdate(room=self.info())))
 
     # ---- leaving ----
@@ -199,8 +198,10 @@ class Room:
         participant.close()
         self.data.forget(participant)
         self.speakers.left(participant)
-        if was_visible:
-            self._tell_departure(participant, at_once=was_publisher, replaced=replaced)
+        if was_visible and replaced:
+            self._updates.replaced(participant)
+        elif was_visible:
+            self._updates.left(participant, at_once=was_publisher)
         if not any(not p.dependent for p in self._participants.values()) and not replaced:
             self._wait_idle(self.departure_timeout_s)
 
@@ -217,64 +218,13 @@ class Room:
         participant.session = None
         session.finish()
 
-    def _tell_departure(self, participant: Participant, *, at_once: bool, replaced: bool) -> None:
-        info = participant.info()
-        if replaced:
-            self._changed.pop(participant.identity, None)
-            old_clients = [p for p in self.started_participants() if p.protocol <= 11]
-            self._send_update([info], old_clients)
-        elif at_once:
-            self._changed.pop(participant.identity, None)
-            self._send_update([info], self.started_participants())
-            self._schedule_batch()
-        else:
-            self._changed[participant.identity] = info
-            self._schedule_batch()
-
     # ---- updates ----
 
     def changed(self, participant: Participant, *, at_once: bool = False) -> None:
-        """Something about the participant is different.
-
-        It is told at once, the others too or in the next batch.
-        """
+        """Something about the participant is different: it and the others are told."""
         participant.version += 1
-        if not participant.started:
-            return
-        info = participant.info()
-        if participant.hidden:
-            self._send_update([info], [participant])
-        elif at_once or participant.publications:
-            self._changed.pop(participant.identity, None)
-            self._send_update([info], self.started_participants())
-            self._schedule_batch()
-        else:
-            self._send_update([info], [participant])
-            self._changed[participant.identity] = info
-            self._schedule_batch()
-
-    def _schedule_batch(self) -> None:
-        if self._batch_timer is None and not self.closed:
-            self._batch_timer = self._loop.call_later(self.config.update_interval_s, self._send_batch)
-
-    def _send_batch(self) -> None:
-        self._batch_timer = None
-        changed, self._changed = self._changed, {}
-        if changed:
-            self._send_update(list(changed.values()), self.started_participants())
-        counts = self._count()
-        if counts != self._counts:
-            self._counts = counts
-            self.send_room_update()
-
-    def _send_update(self, infos: list[models.ParticipantInfo], receivers: list[Participant]) -> None:
-        if not receivers:
-            return
-        for chunk in _chunks(infos, self.config.limits.update_bytes):
-            update = messages.SignalResponse(update=messages.ParticipantUpdate(participants=chunk))
-            encoded = update.SerializeToString()
-            for receiver in receivers:
-                receiver.send_encoded(encoded)
+        if participant.started:
+            self._updates.changed(participant, at_once=at_once)
 
     def send_room_update(self) -> None:
         """Tell everybody what the room's own data is now."""
@@ -341,7 +291,8 @@ class Room:
         self.closed = True
         for participant in list(self._participants.values()):
             self.remove(participant, reason)
-        for timer in (self._batch_timer, self._speaker_timer, self._idle_timer):
+        self._updates.close()
+        for timer in (self._speaker_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
         self._on_closed(self)
@@ -360,17 +311,3 @@ def leave_request(
     return messages.LeaveRequest(
         reason=reason, can_reconnect=action != messages.LeaveRequest.Action.DISCONNECT
     )
-
-
-def _chunks(infos: list[models.ParticipantInfo], limit_bytes: int) -> Iterator[list[models.ParticipantInfo]]:
-    chunk: list[models.ParticipantInfo] = []
-    size = 0
-    for info in infos:
-        info_size = info.ByteSize()
-        if chunk and size + info_size > limit_bytes:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(info)
-        size += info_size
-    if chunk:
-        yield chunk
