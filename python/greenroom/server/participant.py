@@ -54,6 +54,9 @@ class Participant:
         self.metadata = self.claims.metadata
         self.attributes = dict(request.attributes)
         self.state: State = State.JOINING
+        self.started = False
+        """Greeted, and not gone yet: it takes part."""
+        self.closed = False
         self.version = 0
         self.joined_at_ms = time.time_ns() // 1_000_000
         self.disconnect_reason: models.DisconnectReason = models.DisconnectReason.UNKNOWN_REASON
@@ -87,13 +90,12 @@ class Participant:
     def is_agent(self) -> bool:
         return self.kind == models.ParticipantInfo.Kind.AGENT or self.permission.agent
 
-    @property
-    def started(self) -> bool:
-        return self.state in (State.JOINED, State.ACTIVE)
-
-    @property
-    def closed(self) -> bool:
-        return self.state == State.DISCONNECTED
+    def enter(self, state: State) -> None:
+        """Go to the next state; there is no way back."""
+        self.state = state
+        self.started = state in (State.JOINED, State.ACTIVE)
+        self.closed = state == State.DISCONNECTED
+        self.room.forget_started()
 
     def info(self) -> models.ParticipantInfo:
         """What others are told."""
@@ -131,7 +133,7 @@ class Participant:
         """The signal connection is up: greet, and begin to negotiate."""
         self.session = session
         self.send(messages.SignalResponse(join=join))
-        self.state = State.JOINED
+        self.enter(State.JOINED)
         self.version += 1
         self.send_refresh_token()
         loop = asyncio.get_running_loop()
@@ -190,7 +192,7 @@ class Participant:
         if not self._is_primary(connection) or self.state != State.JOINED:
             return
         self._was_active = True
-        self.state = State.ACTIVE
+        self.enter(State.ACTIVE)
         self.rate(self.sid)
         self.room.changed(self)
 

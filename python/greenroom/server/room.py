@@ -69,6 +69,7 @@ class Room:
         self._on_closed = on_closed
         self._participants: dict[str, Participant] = {}
         """By identity, those whose signal connection is not up yet included."""
+        self._started: list[Participant] | None = None
         self._publications: dict[str, Publication] = {}
         self._updates = ParticipantUpdates(self)
         self._speaker_timer: asyncio.TimerHandle | None = None
@@ -78,7 +79,14 @@ class Room:
     # ---- what is in it ----
 
     def started_participants(self) -> list[Participant]:
-        return [p for p in self._participants.values() if p.started]
+        """Those who take part. The list stays as it is when somebody comes or goes."""
+        if self._started is None:
+            self._started = [p for p in self._participants.values() if p.started]
+        return self._started
+
+    def forget_started(self) -> None:
+        """A participant's state changed."""
+        self._started = None
 
     def participant(self, identity: str) -> Participant | None:
         return self._participants.get(identity)
@@ -188,7 +196,7 @@ class Room:
         if self._participants.get(participant.identity) is participant:
             del self._participants[participant.identity]
         self._say_goodbye(participant, reason, action)
-        participant.state = State.DISCONNECTED
+        participant.enter(State.DISCONNECTED)
         participant.disconnect_reason = reason
         participant.version += 1
         was_publisher = bool(participant.publications)
