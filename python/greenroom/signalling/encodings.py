@@ -89,7 +89,12 @@ def choose_encodings(
 def _camera_layers(width: int, height: int, top: Preset) -> list[Preset]:
     low, middle = _family(width, height, _LOWER_16_9, _LOWER_4_3)
     size = max(width, height)
-    layers = [low, middle] if size >= 960 else [middle] if size >= MIN_SIMULCAST_SIZE else []
+    if size >= 960:
+        layers = [low, middle]
+    elif size >= MIN_SIMULCAST_SIZE:
+        layers = [middle if min(middle.width, middle.height) < min(width, height) else low]
+    else:
+        layers = []
     return [
         Preset(
             layer.width,
