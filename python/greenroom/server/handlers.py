@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -250,14 +251,45 @@ def _ping_req(participant: Participant, request: messages.SignalRequest) -> None
 
 def _simulate(participant: Participant, request: messages.SignalRequest) -> None:
     scenario = request.simulate.WhichOneof("scenario") or ""
-    reason = _SIMULATED_LEAVES.get(scenario)
-    if reason is not None:
-        participant.room.remove(participant, reason)
+    simulation = _SIMULATIONS.get(scenario)
+    if simulation is not None:
+        simulation(participant, request.simulate)
     else:
         _logger.info("simulation of %s asked for by %s is not supported", scenario, participant.identity)
 
 
-_SIMULATED_LEAVES = {"server_leave": models.DisconnectReason.SERVER_SHUTDOWN}
+def _simulate_speaker(participant: Participant, scenario: messages.SimulateScenario) -> None:
+    def say(level: float) -> None:
+        speaker = models.SpeakerInfo(sid=participant.sid, level=level, active=level > 0.0)
+        changed = messages.SpeakersChanged(speakers=[speaker])
+        participant.send(messages.SignalResponse(speakers_changed=changed))
+
+    say(0.9)
+    duration_s = min(max(scenario.speaker_update, 0), _LONGEST_SIMULATION_S)
+    asyncio.get_running_loop().call_later(duration_s, say, 0.0)
+
+
+def _simulate_server_leave(participant: Participant, _: messages.SimulateScenario) -> None:
+    participant.room.remove(participant, models.DisconnectReason.SERVER_SHUTDOWN)
+
+
+def _simulate_node_failure(participant: Participant, scenario: messages.SimulateScenario) -> None:
+    # The session vanishes without a leave; the client finds out when it tries to resume.
+    if participant.session is not None:
+        participant.session.finish()
+        participant.session = None
+    failed = scenario.WhichOneof("scenario") == "node_failure"
+    reason = models.DisconnectReason.SERVER_SHUTDOWN if failed else models.DisconnectReason.MIGRATION
+    participant.room.remove(participant, reason)
+
+
+_LONGEST_SIMULATION_S = 60
+_SIMULATIONS: dict[str, Callable[[Participant, messages.SimulateScenario], None]] = {
+    "speaker_update": _simulate_speaker,
+    "server_leave": _simulate_server_leave,
+    "node_failure": _simulate_node_failure,
+    "migration": _simulate_node_failure,
+}
 
 HANDLERS: dict[str, Handler] = {
     "offer": _offer,

@@ -96,3 +96,36 @@ async def test_another_sid_does_not_resume(harness: Harness, sid: str) -> None:
 
     assert (await client.receive()).leave.reason == models.DisconnectReason.STATE_MISMATCH
     await anna.settle()
+
+
+async def test_simulated_node_failure_ends_without_a_leave(harness: Harness) -> None:
+    anna = await harness.join("anna")
+    anna.activate()
+
+    await anna.send(simulate=messages.SimulateScenario(node_failure=True))
+
+    assert await anna.closed() == 1000
+    assert "leave" not in anna.kinds()
+    again = await resume(harness, anna, "anna")
+    assert (await again.receive()).leave.action == messages.LeaveRequest.Action.RECONNECT
+
+
+async def test_simulated_server_leave_is_final(harness: Harness) -> None:
+    anna = await harness.join("anna")
+
+    await anna.send(simulate=messages.SimulateScenario(server_leave=True))
+
+    leave = await anna.expect("leave")
+    assert (leave.reason, leave.action) == (
+        models.DisconnectReason.SERVER_SHUTDOWN,
+        messages.LeaveRequest.Action.DISCONNECT,
+    )
+
+
+async def test_simulated_speaker(harness: Harness) -> None:
+    anna = await harness.join("anna")
+
+    await anna.send(simulate=messages.SimulateScenario(speaker_update=0))
+
+    levels = [(await anna.expect("speakers_changed")).speakers[0].active for _ in range(2)]
+    assert levels == [True, False]
