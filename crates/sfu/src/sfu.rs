@@ -41,6 +41,21 @@ pub struct TransportParameters {
     pub ice_credentials: IceCredentials,
 }
 
+/// Credentials of the lengths that RFC 8839 section 5.4 asks for, and more random than it asks.
+pub fn random_ice_credentials() -> IceCredentials {
+    use rand::Rng;
+    let mut random = rand::rng();
+    let mut text = |length: usize| -> String {
+        (0..length)
+            .map(|_| char::from(random.sample(rand::distr::Alphanumeric)))
+            .collect()
+    };
+    IceCredentials {
+        ufrag: text(16),
+        pwd: text(32),
+    }
+}
+
 /// What a publisher's m-line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpTrackParameters {

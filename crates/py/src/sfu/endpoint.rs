@@ -1,0 +1,217 @@
+//! The forwarding unit on its worker thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use greenroom_net::{Endpoint, EventPort, Payload, TransmitQueue};
+use greenroom_sfu::{Handle, Sfu, SfuEvent};
+use greenroom_transport::{ChannelId, IceState, TransportEvent};
+
+use super::channels::SharedGates;
+use crate::event_kinds;
+
+struct Member {
+    gates: SharedGates,
+    failed: bool,
+    /// Admitted messages that the transport had no room for, per channel.
+    backlog: HashMap<u32, VecDeque<Vec<u8>>>,
+}
+
+/// Adapts the unit to the worker that drives it.
+pub struct SfuEndpoint {
+    pub sfu: Sfu,
+    port: EventPort,
+    transports: HashMap<Handle, Member>,
+    /// Channels that hold bytes, looked at after each batch.
+    active: Vec<(Handle, u32)>,
+}
+
+pub fn ice_state_name(state: IceState) -> &'static str {
+    match state {
+        IceState::New => "new",
+        IceState::Checking => "checking",
+        IceState::Connected => "connected",
+        IceState::Disconnected => "disconnected",
+        IceState::Failed => "failed",
+        IceState::Closed => "closed",
+    }
+}
+
+impl SfuEndpoint {
+    pub fn new(sfu: Sfu, port: EventPort) -> SfuEndpoint {
+        SfuEndpoint { sfu, port, transports: HashMap::new(), active: Vec::new() }
+    }
+
+    /// A transport was created.
+    pub fn add_transport(&mut self, handle: Handle, gates: SharedGates) {
+        self.transports.insert(handle, Member { gates, failed: false, backlog: HashMap::new() });
+    }
+
+    /// Closes a transport with all its tracks.
+    pub fn close_transport(&mut self, handle: Handle, now: Instant) {
+        self.sfu.close_transport(handle, now);
+        self.transports.remove(&handle);
+        self.port.forget(handle);
+    }
+
+    /// Closes every transport.
+    pub fn close_all(&mut self, now: Instant) {
+        let handles: Vec<Handle> = self.transports.keys().copied().collect();
+        for handle in handles {
+            self.close_transport(handle, now);
+        }
+    }
+
+    /// Hands an admitted message to the transport, after those before it.
+    pub fn send(&mut self, handle: Handle, channel: u32, data: Vec<u8>, now: Instant) {
+        let Some(member) = self.transports.get_mut(&handle) else { return };
+        if !self.active.contains(&(handle, channel)) {
+            self.active.push((handle, channel));
+        }
+        let queue = member.backlog.entry(channel).or_default();
+        queue.push_back(data);
+        self.flush(handle, channel, now);
+    }
+
+    fn flush(&mut self, handle: Handle, channel: u32, now: Instant) {
+        let Some(member) = self.transports.get_mut(&handle) else { return };
+        let Some(queue) = member.backlog.get_mut(&channel) else { return };
+        while let Some(data) = queue.front() {
+            match self.sfu.send_message(handle, ChannelId(channel), data, now) {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(error) => log::debug!("transport {handle}, channel {channel}: message of {} bytes dropped: {error}", data.len()),
+            }
+            // Counted in the transport before it is discounted here: never too low.
+            member.gates.refresh(channel, self.sfu.buffered_amount(handle, ChannelId(channel)));
+            member.gates.handed_over(channel, data.len());
+            queue.pop_front();
+        }
+    }
+
+    /// What the channels hold now; tells of those that have room again.
+    fn refresh_channels(&mut self) {
+        let (sfu, transports, port) = (&self.sfu, &self.transports, &self.port);
+        self.active.retain(|(handle, channel)| {
+            let Some(member) = transports.get(handle) else { return false };
+            let buffered = sfu.buffered_amount(*handle, ChannelId(*channel));
+            if member.gates.refresh(*channel, buffered) {
+                port.push(*handle, event_kinds::CHANNEL_WRITABLE, Payload::Integer((*channel).into()));
+            }
+            let waiting = member.backlog.get(channel).is_some_and(|queue| !queue.is_empty());
+            waiting || member.gates.held(*channel).is_some_and(|held| held > 0)
+        });
+    }
+
+    /// A message was refused: the channel is looked at until it has room.
+    pub fn watch(&mut self, handle: Handle, channel: u32) {
+        if !self.active.contains(&(handle, channel)) {
+            self.active.push((handle, channel));
+        }
+    }
+
+    /// Tells the owner what happened.
+    pub fn report(&mut self, now: Instant) {
+        while let Some(event) = self.sfu.poll_event() {
+            match event {
+                SfuEvent::Transport(handle, event) => self.report_transport(handle, event, now),
+                SfuEvent::UpTrackStarted(handle) => {
+                    self.port.push(handle, event_kinds::UP_TRACK_STARTED, Payload::None);
+                }
+                SfuEvent::UpTrackLayers(handle, layers) => {
+                    self.port.push(handle, event_kinds::UP_TRACK_LAYERS, Payload::Layers(layers));
+                }
+                SfuEvent::DownTrackStarted(handle) => {
+                    self.port.push(handle, event_kinds::DOWN_TRACK_STARTED, Payload::None);
+                }
+            }
+        }
+    }
+
+    fn report_transport(&mut self, handle: Handle, event: TransportEvent, now: Instant) {
+        let Some(member) = self.transports.get_mut(&handle).filter(|member| !member.failed) else { return };
+        let (kind, payload) = match event {
+            TransportEvent::IceState(state) => (event_kinds::ICE_STATE, Payload::Text(ice_state_name(state).into())),
+            TransportEvent::Connected => (event_kinds::CONNECTED, Payload::None),
+            TransportEvent::Failed(reason) => {
+                member.failed = true;
+                (event_kinds::FAILED, Payload::Text(reason))
+            }
+            TransportEvent::ChannelOpen { id, label } => {
+                member.gates.open(id.0, true);
+                (event_kinds::CHANNEL_OPEN, Payload::Channel(id.0, label))
+            }
+            TransportEvent::ChannelMessage { id, data } => (event_kinds::CHANNEL_MESSAGE, Payload::Message(id.0, data)),
+            TransportEvent::ChannelClosed(id) => {
+                member.gates.close(id.0);
+                member.backlog.remove(&id.0);
+                (event_kinds::CHANNEL_CLOSED, Payload::Integer(id.0.into()))
+            }
+            // Python hears of room from the gates, which also know what is on its way.
+            TransportEvent::ChannelWritable(id) => return self.flush(handle, id.0, now),
+            TransportEvent::Rtp(_) | TransportEvent::Rtcp(_) => return,
+        };
+        if !self.port.push(handle, kind, payload) {
+            // The owner does not read its events: the port has told it that this failed.
+            self.close_transport(handle, now);
+        }
+    }
+}
+
+impl Endpoint for SfuEndpoint {
+    fn handle_datagram(&mut self, now: Instant, received: greenroom_net::Received<'_>) {
+        let protocol = match received.protocol {
+            greenroom_net::Protocol::Udp => greenroom_transport::Protocol::Udp,
+            greenroom_net::Protocol::Tcp => greenroom_transport::Protocol::Tcp,
+        };
+        let received = greenroom_transport::Received {
+            protocol,
+            source: received.source,
+            destination: received.destination,
+            contents: received.contents,
+        };
+        self.sfu.handle_datagram(now, received);
+        self.report(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.sfu.handle_timeout(now);
+        self.report(now);
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.sfu.poll_timeout()
+    }
+
+    fn poll_transmit(&mut self, out: &mut TransmitQueue) {
+        while let Some(transmit) = self.sfu.poll_transmit() {
+            let protocol = match transmit.protocol {
+                greenroom_transport::Protocol::Udp => greenroom_net::Protocol::Udp,
+                greenroom_transport::Protocol::Tcp => greenroom_net::Protocol::Tcp,
+            };
+            out.push(greenroom_net::Transmit {
+                protocol,
+                source: transmit.source,
+                destination: transmit.destination,
+                contents: transmit.contents,
+            });
+        }
+        self.refresh_channels();
+    }
+
+    fn failed(&mut self, reason: &str) {
+        for (handle, member) in &mut self.transports {
+            if !std::mem::replace(&mut member.failed, true) {
+                self.port.push(*handle, event_kinds::FAILED, Payload::Text(reason.into()));
+            }
+        }
+    }
+}
+
+impl Drop for SfuEndpoint {
+    fn drop(&mut self) {
+        for handle in self.transports.keys() {
+            self.port.forget(*handle);
+        }
+    }
+}
