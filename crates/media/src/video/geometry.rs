@@ -61,6 +61,10 @@ pub fn scale(frame: &I420Frame, width: u32, height: u32) -> Result<I420Frame> {
     if (width, height) == (frame.width(), frame.height()) {
         return Ok(frame.clone());
     }
+    // What simulcast asks for most.
+    if (2 * width, 2 * height) == (frame.width(), frame.height()) {
+        return super::convert::halve(frame);
+    }
     let mut out = vec![0; BufferType::I420.size_of(width as usize, height as usize)];
     let (luma, chroma) = out.split_at_mut(width as usize * height as usize);
     let (u, v) = chroma.split_at_mut(chroma.len() / 2);

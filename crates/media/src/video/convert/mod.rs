@@ -56,6 +56,25 @@ pub fn to_i420(data: &[u8], width: u32, height: u32, from: BufferType) -> Result
     )
 }
 
+/// A picture of half the width and height of an even-sized one, each pixel the mean of four.
+pub(super) fn halve(frame: &I420Frame) -> Result<I420Frame> {
+    let size = Size {
+        width: frame.width() as usize,
+        height: frame.height() as usize,
+    };
+    let half = Size {
+        width: size.width / 2,
+        height: size.height / 2,
+    };
+    let source = Planar::split(frame.as_bytes(), size, Subsampling::Both);
+    let mut out = vec![0; BufferType::I420.size_of(half.width, half.height)];
+    let target = PlanarMut::split(&mut out, half, Subsampling::Both);
+    planar::resample(source.y, size, target.y, half);
+    planar::resample(source.u, source.chroma, target.u, target.chroma);
+    planar::resample(source.v, source.chroma, target.v, target.chroma);
+    I420Frame::from_vec(out, frame.width() / 2, frame.height() / 2)
+}
+
 /// The pixels of a frame in any layout.
 pub fn from_i420(frame: &I420Frame, to: BufferType, flip_y: bool) -> Result<Vec<u8>> {
     convert(

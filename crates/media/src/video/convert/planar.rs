@@ -89,7 +89,7 @@ impl<'a> PlanarMut<'a> {
 }
 
 /// Each way the target is as large as the source, half of it (rounded up) or the double it was halved from.
-fn resample(source: &[u8], from: Size, target: &mut [u8], to: Size) {
+pub fn resample(source: &[u8], from: Size, target: &mut [u8], to: Size) {
     for (row, target_row) in target.chunks_exact_mut(to.width).enumerate() {
         let (first, second) = source_rows(row, from.height, to.height);
         let first = &source[first * from.width..][..from.width];
@@ -122,11 +122,18 @@ fn average_row(first: &[u8], second: &[u8], target: &mut [u8]) {
 }
 
 fn halve_row(first: &[u8], second: &[u8], target: &mut [u8]) {
-    let pairs = first.chunks(2).zip(second.chunks(2));
-    for (out, (a, b)) in target.iter_mut().zip(pairs) {
-        let last = a.len() - 1;
-        let sum = u16::from(a[0]) + u16::from(a[last]) + u16::from(b[0]) + u16::from(b[last]);
-        *out = ((sum + 2) / 4) as u8;
+    let average = |a: [u8; 2], b: [u8; 2]| {
+        let sum = u16::from(a[0]) + u16::from(a[1]) + u16::from(b[0]) + u16::from(b[1]);
+        ((sum + 2) / 4) as u8
+    };
+    let ((first_pairs, first_rest), (second_pairs, second_rest)) =
+        (first.as_chunks::<2>(), second.as_chunks::<2>());
+    for (out, (a, b)) in target.iter_mut().zip(first_pairs.iter().zip(second_pairs)) {
+        *out = average(*a, *b);
+    }
+    // The last column of an odd width stands for itself.
+    if let ([a], [b], Some(out)) = (first_rest, second_rest, target.last_mut()) {
+        *out = average([*a, *a], [*b, *b]);
     }
 }
 
@@ -169,13 +176,18 @@ fn deinterleave(data: &[u8], size: Size) -> Vec<u8> {
     let planes = PlanarMut::split(&mut out, size, Subsampling::Both);
     let (luma, chroma) = data.split_at(size.pixels());
     planes.y.copy_from_slice(luma);
-    for (pair, (u, v)) in chroma
-        .chunks_exact(2)
-        .zip(planes.u.iter_mut().zip(planes.v))
-    {
-        *u = pair[0];
-        *v = pair[1];
-    }
+    // One plane at a time vectorises, both at once do not.
+    let (pairs, _) = chroma.as_chunks::<2>();
+    planes
+        .u
+        .iter_mut()
+        .zip(pairs)
+        .for_each(|(u, pair)| *u = pair[0]);
+    planes
+        .v
+        .iter_mut()
+        .zip(pairs)
+        .for_each(|(v, pair)| *v = pair[1]);
     out
 }
 
