@@ -23,9 +23,17 @@ class Limits:
     signalling_message_bytes: int = 2 * 1024 * 1024
     """A larger frame closes that signal connection."""
     outgoing_messages: int = 200
-    """Queued for one signal connection; one more closes it, and the client resumes or restarts."""
+    """Waiting for a signal connection whose client does not read; one more closes it, and the client
+    resumes.
+    """
+    outgoing_burst: int = 10_000
+    """Made for one signal connection faster than they can be written, whoever is to blame; one more
+    closes it.
+    """
     malformed_messages: int = 20
     """Frames of one signal connection that are no SignalRequest; one more closes it."""
+    add_track_bytes: int = 16 * 1024
+    """A larger AddTrackRequest is refused with LIMIT_EXCEEDED: everybody would get its content."""
     published_tracks: int = 128
     """Published and pending of one participant; one more is refused with LIMIT_EXCEEDED."""
     pending_candidates: int = 100

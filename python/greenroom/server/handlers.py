@@ -103,7 +103,11 @@ def _refuse_track(participant: Participant, add: messages.AddTrackRequest) -> _R
         return _Reason.UNSUPPORTED_TYPE if known else _Reason.NOT_FOUND
     if participant.publisher.has_cid(add.cid):
         return _Reason.QUEUED
-    if participant.publisher.track_count >= participant.room.config.limits.published_tracks:
+    limits = participant.room.config.limits
+    if (
+        participant.publisher.track_count >= limits.published_tracks
+        or add.ByteSize() > limits.add_track_bytes
+    ):
         return _Reason.LIMIT_EXCEEDED
     return None
 

@@ -36,6 +36,8 @@ class Session:
         self._counters = counters
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
+        self._blocked = False
+        """A message is being written; seen from outside the writer, it waits for the socket."""
         self._finishing = False
         self._close_code = WSCloseCode.OK
         self._abort_timer: asyncio.TimerHandle | None = None
@@ -45,7 +47,10 @@ class Session:
         """Queue one SignalResponse. Nothing follows a `finish`; a client that reads too slowly is cut off."""
         if self._finishing:
             return
-        if len(self._outgoing) >= self._limits.outgoing_messages:
+        # What the writer had no chance to send yet, in a burst to many, is not the client's fault.
+        limits = self._limits
+        longest = limits.outgoing_messages if self._blocked else limits.outgoing_burst
+        if len(self._outgoing) >= longest:
             self._counters["signal_connections_too_slow"] += 1
             _logger.warning("a signal connection is closed: %d messages wait for it", len(self._outgoing))
             self._outgoing.clear()
@@ -99,6 +104,9 @@ class Session:
                 _logger.warning("a signal connection is closed: %d frames were malformed", self._malformed)
                 self.finish(WSCloseCode.POLICY_VIOLATION)
                 break
+            await asyncio.sleep(
+                0
+            )  # a client that sends without end must not keep the others from being served
 
     def _decode(self, kind: WSMsgType, data: bytes) -> messages.SignalRequest | None:
         if kind is WSMsgType.BINARY:
@@ -116,7 +124,9 @@ class Session:
         try:
             while self._outgoing or not self._finishing:
                 while self._outgoing:
+                    self._blocked = True
                     await self._websocket.send_bytes(self._outgoing.popleft())
+                    self._blocked = False
                 if self._finishing:
                     break
                 self._wake.clear()

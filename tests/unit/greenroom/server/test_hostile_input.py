@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
@@ -153,14 +154,49 @@ async def test_remembered_wishes_are_bounded() -> None:
 
 async def test_client_that_does_not_read_is_cut_off() -> None:
     async with Harness(limits=Limits(outgoing_messages=20)) as harness:
-        anna = await harness.join("anna")
+        anna, bob = await harness.join("anna"), await harness.join("bob")
         session = anna.participant.session
+        anna.websocket._response.connection.transport.pause_reading()  # type: ignore[union-attr]
 
-        for _ in range(100):
-            session.send(b"x" * 1000)  # without a pause for the writer: as if its socket were full
+        for _ in range(5000):
+            session.send(b"x" * 100_000)
+            await asyncio.sleep(0)
+            if harness.server.counters["signal_connections_too_slow"]:
+                break
 
-        await anna.closed()
         assert harness.server.counters["signal_connections_too_slow"] == 1
+        await bob.settle()
+
+
+async def test_burst_does_not_cost_the_connection() -> None:
+    async with Harness(limits=Limits(outgoing_messages=20)) as harness:
+        anna = await harness.join("anna")
+
+        for _ in range(500):
+            anna.participant.send(messages.SignalResponse(pong=1))
+        await anna.settle()
+
+        assert anna.kinds().count("pong") == 500
+
+
+async def test_flood_does_not_cost_the_others() -> None:
+    async with Harness(limits=Limits(outgoing_messages=20)) as harness:
+        anna, bob = await harness.join("anna"), await harness.join("bob")
+        sid = await anna.publish("c")
+        anna.publisher.connect()
+
+        for number in range(500):
+            await anna.send(mute=messages.MuteTrackRequest(sid=sid, muted=number % 2 == 0))
+        await anna.settle()
+        await bob.settle()
+
+
+async def test_huge_track_description_is_refused(harness: Harness) -> None:
+    anna = await harness.join("anna")
+
+    await anna.send(add_track=messages.AddTrackRequest(cid="c", name="x" * 20_000))
+
+    assert (await anna.expect("request_response")).reason == messages.RequestResponse.Reason.LIMIT_EXCEEDED
 
 
 async def test_random_requests_never_break_the_server(harness: Harness) -> None:
