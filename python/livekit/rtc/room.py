@@ -69,6 +69,10 @@ EventTypes = Literal[
 ]  # fmt: skip
 
 
+# Looking a value up in an enum of protobuf is slow, and every packet needs one.
+_KIND_RELIABLE, _KIND_LOSSY = DataPacketKind.KIND_RELIABLE, DataPacketKind.KIND_LOSSY
+
+
 @dataclass
 class DataStreamOptions:
     """`max_payload_byte_length`: the most bytes an incoming stream may have; None for no limit."""
@@ -313,8 +317,7 @@ class Room(EventEmitter[EventTypes]):
     def make_data_packet(
         self, data: bytes, reliable: bool, participant: Any, topic: str | None
     ) -> DataPacket:
-        kind = DataPacketKind.KIND_RELIABLE if reliable else DataPacketKind.KIND_LOSSY
-        return DataPacket(data, kind, participant, topic)
+        return DataPacket(data, _KIND_RELIABLE if reliable else _KIND_LOSSY, participant, topic)
 
     def make_dtmf(self, code: int, digit: str, participant: Any) -> SipDTMF:
         return SipDTMF(code, digit, participant)
