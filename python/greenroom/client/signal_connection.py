@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 import time
@@ -228,6 +229,10 @@ async def _connect_error(
         )
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return ServerUnreachableError(f"{shown} answered but is no websocket: {error.message}; check the URL")
+    if isinstance(error, aiohttp.ServerDisconnectedError) or getattr(error, "errno", None) == errno.ECONNRESET:
+        return ServerUnreachableError(
+            f"{shown} hung up without an answer: is it a TLS port (use wss://), or no LiveKit server at all?"
+        )
     return ServerUnreachableError(
         f"no connection to {shown}: {error or type(error).__name__}; is the server running, and the "
         f"host and port right?"

@@ -105,6 +105,16 @@ async def test_tls_to_a_plain_port(server: SignalServer, peers: FakePeers) -> No
         await rtc.Room().connect(server.url.replace("ws:", "wss:"), "token")
 
 
+async def test_a_port_that_hangs_up(peers: FakePeers) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as hanging_up:
+        port = hanging_up.sockets[0].getsockname()[1]
+        with pytest.raises(errors.ServerUnreachableError, match="use wss://"):
+            await rtc.Room().connect(f"ws://127.0.0.1:{port}", "token")
+
+
 @pytest.mark.parametrize("options", [{"e2ee": rtc.E2EEOptions()}, {"encryption": rtc.E2EEOptions()}])
 async def test_encryption_is_refused_rather_than_left_out(
     server: SignalServer, peers: FakePeers, options: dict[str, Any]
