@@ -229,7 +229,10 @@ async def _connect_error(
         )
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return ServerUnreachableError(f"{shown} answered but is no websocket: {error.message}; check the URL")
-    if isinstance(error, aiohttp.ServerDisconnectedError) or getattr(error, "errno", None) == errno.ECONNRESET:
+    if (
+        isinstance(error, aiohttp.ServerDisconnectedError)
+        or getattr(error, "errno", None) == errno.ECONNRESET
+    ):
         return ServerUnreachableError(
             f"{shown} hung up without an answer: is it a TLS port (use wss://), or no LiveKit server at all?"
         )
