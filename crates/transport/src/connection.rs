@@ -20,6 +20,8 @@ use crate::types::{
 
 /// Media packets beyond this many that nobody has drained are dropped and counted.
 const MAX_QUEUED_PACKETS: usize = 16_384;
+/// Received media beyond this many events that nobody has drained is dropped and counted.
+const MAX_QUEUED_EVENTS: usize = 16_384;
 /// DTLS packets kept while there is no path yet: two flights; the handshake repeats lost ones.
 const MAX_HELD_PACKETS: usize = 32;
 
@@ -43,6 +45,9 @@ pub struct Transport {
     events: VecDeque<TransportEvent>,
     statistics: TransportStatistics,
     last_now: Instant,
+    /// Whether `last_now` is the present: not after a call that does not tell the time. SCTP must not
+    /// send then, its timers would start in the past.
+    is_now_known: bool,
 }
 
 impl Transport {
@@ -64,6 +69,7 @@ impl Transport {
             events: VecDeque::new(),
             statistics: TransportStatistics::default(),
             last_now: now,
+            is_now_known: true,
         }
     }
 
@@ -86,7 +92,7 @@ impl Transport {
         advertised: SocketAddr,
     ) {
         self.ice.add_local(protocol, address, advertised);
-        self.advance_ice();
+        self.ice.wake(self.last_now);
     }
 
     /// Adds a candidate of the peer: `candidate:..`, with or without `a=`; empty text is the end of
@@ -96,7 +102,7 @@ impl Transport {
     /// [`TransportError::Candidate`] when the line is no candidate.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<()> {
         self.ice.add_remote(line)?;
-        self.advance_ice();
+        self.ice.wake(self.last_now);
         Ok(())
     }
 
@@ -121,7 +127,8 @@ impl Transport {
         if self.remote.is_none() {
             self.remote = Some((fingerprint, parameters.dtls_active));
         }
-        self.advance_ice();
+        self.ice.handle_timeout(now);
+        self.after_ice();
         Ok(())
     }
 
@@ -249,21 +256,26 @@ impl Transport {
     /// Opens a channel, before or after connecting. On a connection that is over
     /// [`TransportEvent::ChannelClosed`] follows at once.
     pub fn open_channel(&mut self, config: ChannelConfig) -> ChannelId {
+        self.is_now_known = false;
         self.sctp.open_channel(config)
     }
 
     /// Closes a channel of either side once its queued messages are out;
     /// [`TransportEvent::ChannelClosed`] follows.
     pub fn close_channel(&mut self, id: ChannelId) {
+        self.is_now_known = false;
         self.sctp.close_channel(id);
     }
 
     /// Queues one binary message. `false` means full: nothing was queued and
-    /// [`TransportEvent::ChannelWritable`] follows. Allowed before the channel is open.
+    /// [`TransportEvent::ChannelWritable`] follows. Allowed before the channel is open. The message
+    /// leaves with the next [`Transport::handle_timeout`], which [`Transport::poll_timeout`] asks for
+    /// at once, or with the next packet from the peer: many messages are sent together.
     ///
     /// # Errors
     /// [`TransportError::UnknownChannel`] and [`TransportError::MessageTooLarge`].
     pub fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<bool> {
+        self.is_now_known = false;
         let is_queued = self.sctp.send_message(id, data)?;
         self.statistics.messages_sent += u64::from(is_queued);
         Ok(is_queued)
@@ -308,6 +320,7 @@ impl Transport {
     /// Time never goes back, whatever the callers' clocks say.
     fn set_now(&mut self, now: Instant) {
         self.last_now = self.last_now.max(now);
+        self.is_now_known = true;
     }
 
     fn count_unsent(&mut self) {
@@ -318,8 +331,7 @@ impl Transport {
         }
     }
 
-    /// Queues a packet for the nominated pair. Media only comes here when the keys are there, which
-    /// takes a path; the path is never lost again before the end.
+    /// Queues a packet for the nominated pair; without consent of the peer there is none.
     fn transmit(&mut self, contents: Vec<u8>) {
         let Some(path) = self.ice.path() else {
             self.statistics.not_connected_packets += 1;
@@ -335,6 +347,10 @@ impl Transport {
     }
 
     fn handle_rtp(&mut self, contents: &[u8]) {
+        if self.events.len() >= MAX_QUEUED_EVENTS {
+            self.statistics.overflowed_packets += 1;
+            return;
+        }
         let opened = match &mut self.receiver {
             Some(receiver) => receiver.open_rtp(contents),
             None => Err(srtp::Refused::Unauthenticated),
@@ -349,6 +365,10 @@ impl Transport {
     }
 
     fn handle_rtcp(&mut self, contents: &[u8]) {
+        if self.events.len() >= MAX_QUEUED_EVENTS {
+            self.statistics.overflowed_packets += 1;
+            return;
+        }
         let opened = match &mut self.receiver {
             Some(receiver) => receiver.open_rtcp(contents),
             None => Err(srtp::Refused::Unauthenticated),
@@ -376,13 +396,6 @@ impl Transport {
             self.after_ice();
         } else {
             self.statistics.rejected_stun_packets += 1;
-        }
-    }
-
-    fn advance_ice(&mut self) {
-        if self.remote.is_some() && self.over.is_none() {
-            self.ice.handle_timeout(self.last_now);
-            self.after_ice();
         }
     }
 
@@ -506,7 +519,7 @@ impl Transport {
     /// Moves the channels on: their packets go through DTLS, one record each. Done only when events
     /// or packets are asked for, so that a batch of packets or messages is worked off at once.
     fn process_sctp(&mut self) {
-        if self.sctp.has_work() && self.is_secure && self.over.is_none() {
+        if self.sctp.has_work() && self.is_now_known && self.is_secure && self.over.is_none() {
             self.sctp.set_round_trip_time(self.ice.round_trip_time());
             let Transport {
                 dtls,

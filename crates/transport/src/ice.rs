@@ -179,8 +179,9 @@ impl Ice {
         self.state
     }
 
+    /// Where packets may go: nowhere once consent has expired (RFC 7675 section 5.1).
     pub(crate) fn path(&self) -> Option<Path> {
-        self.path
+        self.path.filter(|_| self.state != IceState::Failed)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -221,6 +222,13 @@ impl Ice {
         }
         self.local.push(candidate);
         self.current.add_local(&candidate);
+    }
+
+    /// Asks for [`Ice::handle_timeout`] at once: there is a new candidate to check.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        if self.state != IceState::Closed {
+            self.deadline = Some(now);
+        }
     }
 
     /// RFC 8839 lines of our candidates; equal for every session.

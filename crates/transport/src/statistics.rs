@@ -31,7 +31,7 @@ pub struct TransportStatistics {
     pub replayed_packets: u64,
     /// RTP and RTCP packets not sent because the connection was not up.
     pub not_connected_packets: u64,
-    /// RTP and RTCP packets not sent because nobody drained the queue of packets.
+    /// RTP and RTCP packets dropped because nobody drained the queue of packets or of events.
     pub overflowed_packets: u64,
     /// Data channel messages accepted for sending.
     pub messages_sent: u64,

@@ -134,8 +134,18 @@ fn a_thousand_messages_arrive_in_order_despite_loss_and_reordering() {
 
 #[test]
 fn lossy_channels_drop_and_do_not_block() {
+    for ordered in [false, true] {
+        drop_on_a_lossy_channel(ordered);
+    }
+}
+
+fn drop_on_a_lossy_channel(ordered: bool) {
     let mut pair = Pair::connected(4);
-    let [ours, theirs] = open(&mut pair, 0, lossy("_lossy"));
+    let config = ChannelConfig {
+        ordered,
+        ..lossy("_lossy")
+    };
+    let [ours, theirs] = open(&mut pair, 0, config);
     pair.network.loss = 0.2;
     for number in 0..500u32 {
         pair.sides[0]
@@ -152,6 +162,7 @@ fn lossy_channels_drop_and_do_not_block() {
         arrived.len()
     );
     assert!(arrived.iter().all(|message| message.len() == 100));
+    assert!(!ordered || arrived.is_sorted(), "out of order");
     pair.sides[0]
         .send_message(ours, b"still alive")
         .expect("send");
@@ -297,13 +308,13 @@ fn small_messages_share_packets() {
     assert!(packets < 20, "{packets} packets for 100 small messages");
 }
 
-/// Not an assertion about this machine, but a floor that only a quadratic mistake falls under.
-#[test]
-fn throughput_in_memory() {
+/// Sends 32 MiB; returns MB/s of the machine and of virtual time.
+fn transfer(delay: Duration) -> (f64, f64) {
     let mut pair = Pair::connected(11);
     let [ours, theirs] = open(&mut pair, 0, reliable("bulk"));
-    pair.network.delay = Duration::from_micros(100);
-    pair.run_for(Duration::from_secs(1));
+    pair.network.delay = delay;
+    // Long enough for ICE to measure the path again.
+    pair.run_for(Duration::from_secs(5));
     let message = vec![9; 32 * 1024];
     let total = 32 * 1024 * 1024;
     let (mut sent, mut arrived) = (0, 0);
@@ -321,11 +332,25 @@ fn throughput_in_memory() {
             .sum::<usize>();
         pair.events[0].clear();
     }
-    let elapsed = start.elapsed().as_secs_f64();
-    let rate = total as f64 / 1e6 / elapsed;
-    println!(
-        "{rate:.1} MB/s of one core for both sides; virtual {:.1} MB/s",
-        total as f64 / 1e6 / (pair.now - virtual_start).as_secs_f64()
-    );
-    assert!(rate > 2.0, "{rate:.1} MB/s");
+    let megabytes = total as f64 / 1e6;
+    (
+        megabytes / start.elapsed().as_secs_f64(),
+        megabytes / (pair.now - virtual_start).as_secs_f64(),
+    )
+}
+
+/// Not assertions about this machine, but floors that only a quadratic mistake falls under.
+#[test]
+fn throughput_in_memory() {
+    for (delay, virtual_floor) in [
+        (Duration::from_micros(100), 200.0),
+        (Duration::from_millis(10), 20.0),
+    ] {
+        let (real, simulated) = transfer(delay);
+        println!(
+            "{delay:?}: {real:.1} MB/s of one core for both sides, {simulated:.1} MB/s simulated"
+        );
+        assert!(real > 2.0, "{real:.1} MB/s");
+        assert!(simulated > virtual_floor, "{simulated:.1} MB/s");
+    }
 }

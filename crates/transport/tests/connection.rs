@@ -322,6 +322,58 @@ fn silence_disconnects_fails_and_recovers() {
         states(&pair.take_events(0)),
         [IceState::Disconnected, IceState::Failed]
     );
+    assert!(!pair.sides[0].is_connected());
+    pair.sides[0]
+        .send_rtp(&rtp(2, 1, b"unwanted"))
+        .expect("dropped");
+    assert_eq!(pair.sides[0].statistics().not_connected_packets, 1);
+}
+
+#[test]
+fn a_failed_path_is_revived_by_a_restart() {
+    let mut pair = Pair::connected(15);
+    pair.is_up = false;
+    pair.run_for(Duration::from_secs(40));
+    assert_eq!(states(&pair.take_events(0)).last(), Some(&IceState::Failed));
+    pair.is_up = true;
+    pair.sides[1].restart_ice();
+    pair.introduce(1);
+    // The server's credentials changed with the offer: tell the client.
+    let answer = pair.parameters_of(0, true);
+    pair.sides[1].set_remote(answer, pair.now).expect("answer");
+    pair.run_until(LONG, |pair| pair.sides.iter().all(Transport::is_connected));
+    exchange_media(&mut pair, 3);
+}
+
+#[test]
+fn media_nobody_takes_is_bounded() {
+    let mut pair = Pair::connected(16);
+    for number in 0..20_000u16 {
+        pair.sides[1]
+            .send_rtp(&rtp(number, 9, b"flood"))
+            .expect("RTP");
+    }
+    assert!(pair.sides[1].statistics().overflowed_packets > 3_000);
+    let transmits: Vec<_> = std::iter::from_fn(|| pair.sides[1].poll_transmit()).collect();
+    for transmit in &transmits {
+        pair.deliver(0, transmit);
+    }
+    for number in 20_000..21_000u16 {
+        pair.sides[1]
+            .send_rtp(&rtp(number, 9, b"flood"))
+            .expect("RTP");
+        let transmit = pair.sides[1].poll_transmit().expect("packet");
+        pair.deliver(0, &transmit);
+    }
+    assert!(pair.sides[0].statistics().overflowed_packets > 0);
+    assert!(pair.take_events(0).len() < 17_000);
+    exchange_media(&mut pair, 21_000);
+}
+
+#[test]
+fn transports_can_move_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Transport>();
 }
 
 #[test]

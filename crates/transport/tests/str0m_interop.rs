@@ -169,7 +169,7 @@ impl Scene {
             .is_some_and(|packet| packet.0 <= self.now)
         {
             let (_, contents) = self.to_server.pop_front().expect("packet");
-            self.to_the_server(&contents);
+            self.feed_server(&contents);
         }
         while self
             .to_client
@@ -177,7 +177,7 @@ impl Scene {
             .is_some_and(|packet| packet.0 <= self.now)
         {
             let (_, contents) = self.to_client.pop_front().expect("packet");
-            self.to_the_client(&contents);
+            self.feed_client(&contents);
         }
         self.server.handle_timeout(self.now);
         self.client
@@ -186,7 +186,7 @@ impl Scene {
         self.drain();
     }
 
-    fn to_the_server(&mut self, contents: &[u8]) {
+    fn feed_server(&mut self, contents: &[u8]) {
         let received = Received {
             protocol: self.protocol,
             source: self.client_address,
@@ -196,7 +196,7 @@ impl Scene {
         self.server.handle_datagram(self.now, received);
     }
 
-    fn to_the_client(&mut self, contents: &[u8]) {
+    fn feed_client(&mut self, contents: &[u8]) {
         let protocol = match self.protocol {
             Protocol::Udp => PeerProtocol::Udp,
             Protocol::Tcp => PeerProtocol::Tcp,
