@@ -7,8 +7,6 @@ use crate::{AudioSenderConfig, PeerError, Result};
 /// Samples per channel of one packet: 20 ms at 48 kHz.
 const PACKET_SAMPLES: usize = 960;
 const OPUS_RATE_HZ: u32 = 48_000;
-/// Packets up to this long carry nothing: the encoder is in DTX.
-const DTX_PAYLOAD_BYTES: usize = 2;
 /// Louder than this (-dBov) counts as voice in the level extension.
 const VOICE_LEVEL_DBOV: u8 = 60;
 
@@ -102,7 +100,8 @@ impl AudioSender {
             log::warn!("ssrc {}: 20 ms of audio are lost: {error}", self.config.ssrc);
             return None;
         }
-        if payload.len() <= DTX_PAYLOAD_BYTES {
+        // Under DTX the first packet of a silence is a byte or two, which tells the receiver; the rest are empty.
+        if payload.is_empty() {
             self.silent = true;
             return None;
         }

@@ -67,6 +67,17 @@ fn silence_under_dtx_sends_almost_nothing() {
 }
 
 #[test]
+fn a_steady_tone_is_not_taken_for_silence_under_dtx() {
+    let mut encoder = encoder(1, true);
+    let mut packet = Vec::new();
+    for index in 0..500 {
+        let block = sine(RATE_HZ, 1, 1_000.0, 10_000.0, index * 960, 960);
+        encoder.encode(&block, &mut packet).unwrap();
+        assert!(packet.len() > 2, "block {index} was dropped");
+    }
+}
+
+#[test]
 fn redundancy_rebuilds_a_lost_packet_better_than_a_guess() {
     let mut encoder = OpusEncoder::new(OpusEncoderConfig {
         bitrate_bps: 32_000,

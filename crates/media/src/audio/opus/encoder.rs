@@ -4,7 +4,7 @@ use opusic_sys as sys;
 
 use super::ffi::RawEncoder;
 use super::{MAX_PACKET_BYTES, error};
-use crate::audio::{AudioError, PACKET_SAMPLES, check_channels};
+use crate::audio::{AudioError, PACKET_SAMPLES, check_channels, level_dbov};
 
 /// Complexity 0..=10. At the bitrates used 5 is hard to tell from 10, at a third of the time.
 const COMPLEXITY: i32 = 5;
@@ -12,6 +12,9 @@ const MIN_BITRATE_BPS: u32 = 6_000;
 const MAX_BITRATE_BPS: u32 = 510_000;
 /// A payload this short is only a table of contents: silence under DTX (RFC 6716 section 2.1.9).
 const DTX_MAX_BYTES: usize = 2;
+/// DTX is armed only for blocks this quiet (-dBov) or quieter: below complexity 7 libopus takes a loud steady tone for
+/// background noise and would cut it up.
+const DTX_LEVEL_DBOV: u8 = 45;
 
 /// What an encoder is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ impl Default for OpusEncoderConfig {
 pub struct OpusEncoder {
     raw: RawEncoder,
     channels: usize,
+    dtx: bool,
+    dtx_armed: bool,
     in_dtx: bool,
 }
 
@@ -62,12 +67,13 @@ impl OpusEncoder {
         let mut encoder = Self {
             raw,
             channels: config.channels,
+            dtx: config.dtx,
+            dtx_armed: false,
             in_dtx: false,
         };
         let controls = [
             (sys::OPUS_SET_SIGNAL_REQUEST, signal),
             (sys::OPUS_SET_COMPLEXITY_REQUEST, COMPLEXITY),
-            (sys::OPUS_SET_DTX_REQUEST, i32::from(config.dtx)),
             (sys::OPUS_SET_INBAND_FEC_REQUEST, i32::from(config.fec)),
         ];
         for (request, value) in controls {
@@ -89,6 +95,7 @@ impl OpusEncoder {
                 actual: pcm.len(),
             });
         }
+        self.arm_dtx(pcm)?;
         out.resize(MAX_PACKET_BYTES, 0);
         let encoded = self.raw.encode(pcm, out);
         out.truncate(*encoded.as_ref().unwrap_or(&0));
@@ -97,6 +104,15 @@ impl OpusEncoder {
             out.clear();
         }
         self.in_dtx = silent;
+        Ok(())
+    }
+
+    fn arm_dtx(&mut self, pcm: &[i16]) -> Result<(), AudioError> {
+        let armed = self.dtx && level_dbov(pcm) >= DTX_LEVEL_DBOV;
+        if armed != self.dtx_armed {
+            self.control(sys::OPUS_SET_DTX_REQUEST, i32::from(armed))?;
+            self.dtx_armed = armed;
+        }
         Ok(())
     }
 
