@@ -201,7 +201,7 @@ mod tests {
         let now = Instant::now();
         let mut layer = UpLayer::new(Kind::Video, 0, None);
         layer.nack_enabled = true;
-        let mut take = |layer: &mut UpLayer, number| {
+        let take = |layer: &mut UpLayer, number| {
             layer
                 .receive(now, packet(number, &[1]), 90_000)
                 .map(|accepted| (accepted.sequence - 65_536, accepted.newest))
