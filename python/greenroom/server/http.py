@@ -16,9 +16,9 @@ from livekit.protocol import rtc as messages
 
 from .handlers import handle
 from .join_request import JoinRequest, read_join_request
+from .join_response import leave_request
 from .participant import Participant
 from .refusal import Refusal
-from .room import leave_request
 from .rooms import Rooms
 from .tokens import Claims, bearer_token, verify
 from .websocket import FINISH_LIMIT_S, Session

@@ -1,4 +1,4 @@
-"""The first message of a session."""
+"""The first and the last message of a session."""
 
 from __future__ import annotations
 
@@ -38,4 +38,19 @@ def join_response(
         sif_trailer=room.sif_trailer,
         enabled_publish_codecs=[models.Codec(mime=mime) for mime in PUBLISH_MIME_TYPES],
         fast_publish=participant.permission.can_publish,
+    )
+
+
+def leave_request(
+    protocol: int,
+    reason: models.DisconnectReason,
+    action: messages.LeaveRequest.Action,
+) -> messages.LeaveRequest:
+    """A leave in the form that the client's protocol understands: an action, or only `can_reconnect`
+    (<= 12).
+    """
+    if protocol > 12:
+        return messages.LeaveRequest(reason=reason, action=action)
+    return messages.LeaveRequest(
+        reason=reason, can_reconnect=action != messages.LeaveRequest.Action.DISCONNECT
     )

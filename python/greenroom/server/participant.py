@@ -17,7 +17,7 @@ from greenroom.signalling.server_description import codec_of_mime_type
 
 from . import ids, tokens
 from .data_sender import DataSender
-from .join_response import server_info
+from .join_response import leave_request, server_info
 from .permissions import is_dependent, kind_of
 from .publisher import PublisherConnection
 from .subscriber import SubscriberConnection
@@ -35,6 +35,8 @@ _logger = logging.getLogger("greenroom.server")
 State = models.ParticipantInfo.State
 REFRESH_INTERVAL_S = 300.0
 EXCELLENT_SCORE = 4.5
+RESUME_GRACE_S = 5.0
+"""How long a participant whose media path is dead may take to resume."""
 
 
 class Participant:
@@ -69,6 +71,7 @@ class Participant:
         self._was_active = False
         self._refresh_timer: asyncio.TimerHandle | None = None
         self._join_timer: asyncio.TimerHandle | None = None
+        self._grace_timer: asyncio.TimerHandle | None = None
         self.publisher = PublisherConnection(self, room.plane)
         self.subscriber = SubscriberConnection(self, room.plane)
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
@@ -196,6 +199,31 @@ class Participant:
         self.rate(self.sid)
         self.room.changed(self)
 
+    def path_changed(self, connection: MediaConnection, ice_state: str) -> None:
+        """A media path came up or died. A dead one is revived by a resume, within a grace time."""
+        if ice_state == "connected":
+            self._end_grace()
+        elif ice_state == "failed" and self._was_active and not self.closed and self._grace_timer is None:
+            _logger.info("the media path of %s in room %s is dead", self.identity, self.room.name)
+            self._ask_to_resume()
+            loop = asyncio.get_running_loop()
+            reason = models.DisconnectReason.CONNECTION_TIMEOUT
+            self._grace_timer = loop.call_later(RESUME_GRACE_S, self.room.remove, self, reason)
+
+    def _ask_to_resume(self) -> None:
+        if self.session is None:
+            return
+        action = messages.LeaveRequest.Action.RESUME
+        leave = leave_request(self.protocol, models.DisconnectReason.CONNECTION_TIMEOUT, action)
+        self.send(messages.SignalResponse(leave=leave))
+        self.session.finish()
+        self.session = None
+
+    def _end_grace(self) -> None:
+        if self._grace_timer is not None:
+            self._grace_timer.cancel()
+            self._grace_timer = None
+
     def connection_lost(self, connection: MediaConnection, reason: str) -> None:
         """A media connection failed for good: the client starts anew, or is gone."""
         connection.connected = False
@@ -302,7 +330,7 @@ class Participant:
 
     def close(self) -> None:
         """Free everything; the room has told everybody. Harmless twice."""
-        for timer in (self._refresh_timer, self._join_timer):
+        for timer in (self._refresh_timer, self._join_timer, self._grace_timer):
             if timer is not None:
                 timer.cancel()
         self.subscriptions.close()

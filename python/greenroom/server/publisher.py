@@ -39,6 +39,7 @@ class PublisherConnection:
         self.connection = plane.connect(
             controlling=False,
             handlers={
+                _engine.ICE_STATE: self._on_ice_state,
                 _engine.CONNECTED: self._on_connected,
                 _engine.FAILED: self._on_failed,
                 _engine.CHANNEL_OPEN: self._on_channel_open,
@@ -204,6 +205,9 @@ class PublisherConnection:
     def _on_connected(self, _: Any) -> None:
         self._participant.connection_up(self.connection)
         self._announce()
+
+    def _on_ice_state(self, state: str) -> None:
+        self._participant.path_changed(self.connection, state)
 
     def _on_failed(self, reason: str) -> None:
         self._participant.connection_lost(self.connection, reason)

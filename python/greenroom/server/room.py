@@ -18,7 +18,7 @@ from greenroom.signalling.server_description import PUBLISH_MIME_TYPES
 from . import ids
 from .config import ServerConfig
 from .data_router import DataRouter
-from .join_response import join_response
+from .join_response import join_response, leave_request
 from .participant import Participant, State
 from .permissions import is_dependent, kind_of
 from .refusal import Refusal
@@ -304,18 +304,3 @@ class Room:
             if timer is not None:
                 timer.cancel()
         self._on_closed(self)
-
-
-def leave_request(
-    protocol: int,
-    reason: DisconnectReason,
-    action: messages.LeaveRequest.Action,
-) -> messages.LeaveRequest:
-    """A leave in the form that the client's protocol understands: an action, or only `can_reconnect`
-    (<= 12).
-    """
-    if protocol > 12:
-        return messages.LeaveRequest(reason=reason, action=action)
-    return messages.LeaveRequest(
-        reason=reason, can_reconnect=action != messages.LeaveRequest.Action.DISCONNECT
-    )

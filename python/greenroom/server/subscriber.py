@@ -72,6 +72,7 @@ class SubscriberConnection:
         self.connection = plane.connect(
             controlling=True,
             handlers={
+                _engine.ICE_STATE: self._on_ice_state,
                 _engine.CONNECTED: self._on_connected,
                 _engine.FAILED: self._on_failed,
                 _engine.CHANNEL_OPEN: self._on_channel_open,
@@ -221,6 +222,9 @@ class SubscriberConnection:
 
     def _on_connected(self, _: Any) -> None:
         self._participant.connection_up(self.connection)
+
+    def _on_ice_state(self, state: str) -> None:
+        self._participant.path_changed(self.connection, state)
 
     def _on_failed(self, reason: str) -> None:
         self._participant.connection_lost(self.connection, reason)

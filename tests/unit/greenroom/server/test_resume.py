@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, SignalClient, subscriber_answer
 
+from greenroom import _engine
 from greenroom.signalling.sdp import parse
 
 
@@ -129,3 +132,39 @@ async def test_simulated_speaker(harness: Harness) -> None:
 
     levels = [(await anna.expect("speakers_changed")).speakers[0].active for _ in range(2)]
     assert levels == [True, False]
+
+
+async def test_dead_media_path_asks_to_resume_and_waits(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.05)
+    anna, bob = await harness.join("anna"), await harness.join("bob")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "disconnected")
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+
+    leave = await anna.expect("leave")
+
+    assert leave.action == messages.LeaveRequest.Action.RESUME
+    assert await anna.closed() == 1000
+    update = await bob.update_of("anna")
+    while update.state != models.ParticipantInfo.State.DISCONNECTED:
+        update = await bob.update_of("anna")
+    assert update.disconnect_reason == models.DisconnectReason.CONNECTION_TIMEOUT
+
+
+async def test_revived_media_path_keeps_the_session(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.05)
+    anna = await harness.join("anna")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    resumed = await resume(harness, anna, "anna")
+    await resumed.expect("reconnect")
+
+    anna.subscriber.emit(_engine.ICE_STATE, "connected")
+
+    await asyncio.sleep(0.1)  # twice the grace time: nothing else tells that nothing happens
+    assert not anna.participant.closed
+    await resumed.settle()
