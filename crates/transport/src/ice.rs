@@ -1,14 +1,18 @@
 //! The path to the peer: ICE agents of the current and, during a restart, the previous session.
 
+mod candidate;
+mod session;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::{hmac, rand};
+use is::IceAgentEvent;
 use is::stun::{StunMessage, StunPacket};
-use is::{Candidate, IceAgent, IceAgentEvent, IceCreds, Sha1HmacProvider};
 
-use crate::error::{Result, TransportError};
+use self::candidate::{LocalCandidate, candidate_line, parse_remote_candidate};
+use self::session::{Session, random_credentials};
+use crate::error::Result;
 use crate::types::{IceCredentials, IceState, Protocol, Received, Transmit};
 
 /// Without any sign of consent for this long the path counts as disconnected.
@@ -18,13 +22,10 @@ const FAILED_AFTER: Duration = Duration::from_secs(15);
 /// How long the first path may take, from the remote description on.
 const CHECKING_FOR_AT_MOST: Duration = Duration::from_secs(30);
 
-const MAX_PAIRS: usize = 64;
 /// How many peer addresses are remembered as verified; the oldest one is forgotten.
 const MAX_VERIFIED: usize = 64;
 /// How many remote candidates are taken per session from signalling and from checks each.
 const MAX_REMOTE_CANDIDATES: usize = 128;
-const UFRAG_CHARACTERS: usize = 16;
-const PWD_CHARACTERS: usize = 32;
 
 /// Where packets go: the pair that ICE has nominated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,108 +33,6 @@ pub(crate) struct Path {
     pub(crate) protocol: Protocol,
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
-}
-
-/// One host candidate of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct LocalCandidate {
-    protocol: Protocol,
-    address: SocketAddr,
-    advertised: SocketAddr,
-}
-
-/// HMAC-SHA1 of the cryptographic library everything else uses.
-#[derive(Debug)]
-struct Hmac;
-
-impl Sha1HmacProvider for Hmac {
-    fn sha1_hmac(&self, key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
-        let mut context = hmac::Context::with_key(&key);
-        for payload in payloads {
-            context.update(payload);
-        }
-        let mut output = [0; 20];
-        output.copy_from_slice(context.sign().as_ref());
-        output
-    }
-}
-
-/// One pair of credentials and its checks.
-#[derive(Debug)]
-struct Session {
-    agent: IceAgent,
-    credentials: IceCredentials,
-    remote: Option<(String, String)>,
-    remote_candidates: usize,
-    checked_addresses: usize,
-    has_path: bool,
-}
-
-impl Session {
-    fn new(credentials: IceCredentials, controlling: bool, local: &[LocalCandidate]) -> Session {
-        let creds = IceCreds {
-            ufrag: credentials.ufrag.clone(),
-            pass: credentials.pwd.clone(),
-        };
-        let mut agent = IceAgent::with_hmac(creds, &Hmac);
-        agent.set_controlling(controlling);
-        agent.set_max_candidate_pairs(MAX_PAIRS);
-        agent.set_local_preference(local_preference);
-        let mut session = Session {
-            agent,
-            credentials,
-            remote: None,
-            remote_candidates: 0,
-            checked_addresses: 0,
-            has_path: false,
-        };
-        local
-            .iter()
-            .for_each(|candidate| session.add_local(candidate));
-        session
-    }
-
-    fn add_local(&mut self, local: &LocalCandidate) {
-        let candidate = match local.protocol {
-            Protocol::Udp => Candidate::host(local.address, is::Protocol::Udp),
-            Protocol::Tcp => Candidate::host(local.address, is::Protocol::Tcp),
-        };
-        match candidate {
-            Ok(candidate) => {
-                self.agent.add_local_candidate(candidate);
-            }
-            Err(error) => log::warn!(
-                "local ICE candidate {} is not usable: {error}",
-                local.address
-            ),
-        }
-    }
-
-    fn set_remote(&mut self, ufrag: &str, pwd: &str) {
-        self.remote = Some((ufrag.to_owned(), pwd.to_owned()));
-        self.agent.set_remote_credentials(IceCreds {
-            ufrag: ufrag.to_owned(),
-            pass: pwd.to_owned(),
-        });
-    }
-
-    fn is_remote(&self, ufrag: &str, pwd: &str) -> bool {
-        self.remote
-            .as_ref()
-            .is_some_and(|(ours, secret)| ours == ufrag && secret == pwd)
-    }
-}
-
-/// UDP before TCP, earlier candidates before later ones, IPv6 before IPv4 (RFC 8421).
-fn local_preference(candidate: &Candidate, same_kind: usize) -> u32 {
-    let protocol = if candidate.proto() == is::Protocol::Udp {
-        32_768
-    } else {
-        0
-    };
-    let order = 1000u32.saturating_sub(same_kind as u32) * 2;
-    protocol + order + u32::from(candidate.addr().is_ipv6())
 }
 
 /// ICE of one connection.
@@ -483,107 +382,9 @@ fn protocol(protocol: is::Protocol) -> Option<Protocol> {
     }
 }
 
-fn candidate_line(index: usize, candidate: &LocalCandidate) -> String {
-    const HOST_PREFERENCE: u32 = 126;
-    let (name, preference, suffix) = match candidate.protocol {
-        Protocol::Udp => ("udp", 32_768 + 1000, ""),
-        Protocol::Tcp => ("tcp", 1000, " tcptype passive"),
-    };
-    let preference = preference - (index as u32).min(999);
-    let priority = (HOST_PREFERENCE << 24) | (preference << 8) | 255;
-    let (ip, port) = (candidate.advertised.ip(), candidate.advertised.port());
-    format!(
-        "candidate:{} 1 {name} {priority} {ip} {port} typ host{suffix}",
-        index + 1
-    )
-}
-
-/// A usable candidate of the peer; `None` for the end of candidates and for kinds we cannot use.
-fn parse_remote_candidate(line: &str) -> Result<Option<Candidate>> {
-    let text = line.trim();
-    let text = text.strip_prefix("a=").unwrap_or(text);
-    if text.is_empty() || text == "end-of-candidates" {
-        return Ok(None);
-    }
-    let refuse = |reason: String| TransportError::Candidate {
-        line: line.chars().take(300).collect(),
-        reason,
-    };
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    let &[_, component, transport, _, address, port, ..] = &fields[..] else {
-        return Err(refuse("it has fewer than six fields".to_owned()));
-    };
-    // The peer connects to us for TCP, mDNS names cannot be resolved, and only component 1 exists.
-    let is_unusable = component != "1"
-        || !transport.eq_ignore_ascii_case("udp")
-        || address.ends_with(".local")
-        || port == "0";
-    if is_unusable {
-        return Ok(None);
-    }
-    Candidate::from_sdp_string(text)
-        .map(Some)
-        .map_err(|error| refuse(error.to_string()))
-}
-
-/// Credentials of enough entropy (RFC 8445 section 5.3), from the cryptographic generator.
-fn random_credentials() -> IceCredentials {
-    IceCredentials {
-        ufrag: random_text(UFRAG_CHARACTERS),
-        pwd: random_text(PWD_CHARACTERS),
-    }
-}
-
-fn random_text(characters: usize) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bytes = vec![0; characters];
-    // Without randomness there is nothing safe to continue with; the generator of a running
-    // system does not fail.
-    rand::fill(&mut bytes).expect("the random number generator of the system works");
-    bytes
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn usable_candidates_are_parsed_and_others_ignored() {
-        let usable = [
-            "candidate:1 1 udp 2113929471 203.0.113.100 10100 typ host",
-            "a=candidate:1 1 UDP 2113929471 127.0.0.1 10100 typ host generation 0 ufrag abcd",
-            "candidate:2 1 udp 1 2001:db8::1 9 typ srflx raddr 10.0.0.1 rport 4 network-cost 999",
-        ];
-        for line in usable {
-            assert!(
-                parse_remote_candidate(line).expect(line).is_some(),
-                "{line}"
-            );
-        }
-        let ignored = [
-            "",
-            "a=end-of-candidates",
-            "candidate:1 1 udp 2113929471 0f0e-1.local 10100 typ host",
-            "candidate:1 1 tcp 2113929471 10.0.0.1 9 typ host tcptype active",
-            "candidate:1 2 udp 2113929471 10.0.0.1 9 typ host",
-        ];
-        for line in ignored {
-            assert!(
-                parse_remote_candidate(line).expect(line).is_none(),
-                "{line}"
-            );
-        }
-        for line in [
-            "rubbish",
-            "candidate:1 1 udp x 10.0.0.1 9 typ host",
-            "candidate:1 1 udp 1 nowhere 9 typ host",
-        ] {
-            assert!(parse_remote_candidate(line).is_err(), "{line}");
-        }
-    }
 
     #[test]
     fn own_candidate_lines_advertise_the_mapped_address() {
@@ -602,13 +403,5 @@ mod tests {
                 .expect("own line")
                 .is_some()
         );
-    }
-
-    #[test]
-    fn random_credentials_have_the_lengths_of_rfc_8445() {
-        let credentials = random_credentials();
-        assert_eq!(credentials.ufrag.len(), UFRAG_CHARACTERS);
-        assert_eq!(credentials.pwd.len(), PWD_CHARACTERS);
-        assert_ne!(credentials, random_credentials());
     }
 }

@@ -1,5 +1,8 @@
 //! The SCTP association and the channels on it.
 
+mod receive;
+mod send;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,11 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
-    Payload, PayloadProtocolIdentifier, ServerConfig, StreamEvent, TransportConfig,
+    Payload, ServerConfig, StreamEvent, TransportConfig,
 };
 
 use super::channel::{Channel, ChannelState};
-use super::dcep::Message;
 use crate::certificate::DTLS_MTU_BYTES;
 use crate::error::{Result, TransportError};
 use crate::types::{ChannelConfig, ChannelId};
@@ -333,123 +335,6 @@ impl Sctp {
         }
     }
 
-    fn read(&mut self, stream: u16) {
-        loop {
-            let message = match self
-                .association
-                .as_mut()
-                .map(|association| association.stream(stream))
-            {
-                Some(Ok(mut stream)) => stream.read(),
-                _ => return,
-            };
-            let Ok(Some(chunks)) = message else {
-                return;
-            };
-            let kind = chunks.ppi;
-            if chunks.len() > self.max_receive_bytes {
-                self.events.push_back(SctpEvent::Refused);
-                continue;
-            }
-            let mut data = vec![0; chunks.len()];
-            if chunks.read(&mut data).is_ok() {
-                self.dispatch(stream, kind, data);
-            }
-        }
-    }
-
-    fn dispatch(&mut self, stream: u16, kind: PayloadProtocolIdentifier, data: Vec<u8>) {
-        let Some(id) = self.channel_of(stream) else {
-            self.events.push_back(SctpEvent::Refused);
-            self.reset(stream);
-            return;
-        };
-        match kind {
-            PayloadProtocolIdentifier::Dcep => self.handle_dcep(id, stream, &data),
-            PayloadProtocolIdentifier::String | PayloadProtocolIdentifier::Binary => {
-                self.deliver(id, data)
-            }
-            PayloadProtocolIdentifier::StringEmpty | PayloadProtocolIdentifier::BinaryEmpty => {
-                self.deliver(id, Vec::new());
-            }
-            _ => self.events.push_back(SctpEvent::Refused),
-        }
-    }
-
-    fn channel_of(&mut self, stream: u16) -> Option<ChannelId> {
-        if let Some(id) = self.by_stream.get(&stream) {
-            return Some(*id);
-        }
-        if self.channels.len() >= MAX_CHANNELS {
-            return None;
-        }
-        let id = self.new_channel_id();
-        self.channels.insert(id, Channel::theirs(id, stream));
-        self.by_stream.insert(stream, id);
-        Some(id)
-    }
-
-    fn deliver(&mut self, id: ChannelId, data: Vec<u8>) {
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return;
-        };
-        let is_early = channel.state == ChannelState::Unannounced;
-        let event = match (is_early, is_early && channel.keep_early(data.clone())) {
-            (false, _) => SctpEvent::Message(id, data),
-            (true, false) => SctpEvent::Refused,
-            (true, true) => return,
-        };
-        self.events.push_back(event);
-    }
-
-    fn handle_dcep(&mut self, id: ChannelId, stream: u16, data: &[u8]) {
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return;
-        };
-        match (Message::parse(data), channel.state) {
-            (Some(Message::Open(open)), ChannelState::Unannounced) => {
-                channel.state = ChannelState::Open;
-                self.events
-                    .push_back(SctpEvent::Open(id, open.label.clone()));
-                let early = std::mem::take(&mut channel.early);
-                self.events
-                    .extend(early.into_iter().map(|data| SctpEvent::Message(id, data)));
-                channel.open = open;
-                self.write_dcep(id, stream, &Message::ACKNOWLEDGEMENT_BYTES);
-            }
-            (Some(Message::Acknowledgement), ChannelState::Opening) => {
-                channel.state = ChannelState::Open;
-                self.events
-                    .push_back(SctpEvent::Open(id, channel.open.label.clone()));
-            }
-            (Some(Message::Acknowledgement), _) => {}
-            _ => {
-                self.events.push_back(SctpEvent::Refused);
-                self.reset(stream);
-                self.remove(id);
-            }
-        }
-    }
-
-    /// Writes a message of the establishment protocol and applies the channel's reliability after
-    /// it: the message itself has to be ordered and reliable.
-    fn write_dcep(&mut self, id: ChannelId, stream: u16, bytes: &[u8]) {
-        let (Some(association), Some(channel)) = (&mut self.association, self.channels.get(&id))
-        else {
-            return;
-        };
-        let (kind, number) = channel.open.reliability.parts();
-        let unordered = !channel.open.ordered;
-        let written = association.stream(stream).and_then(|mut stream| {
-            stream.write_with_ppi(bytes, PayloadProtocolIdentifier::Dcep)?;
-            stream.set_reliability_params(unordered, kind, number)
-        });
-        if let Err(error) = written {
-            log::debug!("data channel on stream {stream} cannot be set up: {error}");
-            self.remove(id);
-        }
-    }
-
     fn reset(&mut self, stream: u16) {
         let reset = self
             .association
@@ -459,134 +344,6 @@ impl Sctp {
             && let Err(error) = stream.close()
         {
             log::debug!("stream cannot be reset: {error}");
-        }
-    }
-
-    fn open_waiting(&mut self) {
-        let waiting: Vec<ChannelId> = self
-            .channels
-            .values()
-            .filter(|channel| channel.state == ChannelState::Waiting)
-            .map(|channel| channel.id)
-            .collect();
-        for id in waiting {
-            match self.open_free_stream() {
-                Some(stream) => self.announce(id, stream),
-                None => self.remove(id),
-            }
-        }
-    }
-
-    /// Opens the next stream of our parity (RFC 8832 section 6); streams still being reset are skipped.
-    fn open_free_stream(&mut self) -> Option<u16> {
-        let association = self.association.as_mut()?;
-        for _ in 0..MAX_CHANNELS {
-            let stream = self.next_stream;
-            // 65,535 is not a valid stream of a data channel.
-            self.next_stream = if stream >= u16::MAX - 2 {
-                u16::from(!self.is_client)
-            } else {
-                stream + 2
-            };
-            if association
-                .open_stream(stream, PayloadProtocolIdentifier::Binary)
-                .is_ok()
-            {
-                return Some(stream);
-            }
-        }
-        None
-    }
-
-    fn announce(&mut self, id: ChannelId, stream: u16) {
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return;
-        };
-        channel.stream = Some(stream);
-        channel.state = ChannelState::Opening;
-        let bytes = channel.open.to_bytes();
-        self.by_stream.insert(stream, id);
-        self.write_dcep(id, stream, &bytes);
-    }
-
-    /// Looks at what the peer has acknowledged since.
-    fn read_acknowledged(&mut self) {
-        let Some(association) = &mut self.association else {
-            return;
-        };
-        let mut total = 0;
-        for channel in self.channels.values_mut() {
-            if channel.in_association_bytes > 0
-                && let Some(stream) = channel.stream
-            {
-                let buffered = association
-                    .stream(stream)
-                    .and_then(|stream| stream.buffered_amount());
-                channel.in_association_bytes = buffered.unwrap_or(0);
-            }
-            total += channel.in_association_bytes;
-        }
-        self.in_association_bytes = total;
-    }
-
-    /// One message per channel and round, lossy channels first, while the association has room.
-    fn send_queued(&mut self) {
-        let mut sending: Vec<ChannelId> = Vec::new();
-        for is_lossy in [true, false] {
-            let with_messages = self.channels.values().filter(|channel| {
-                channel.is_lossy() == is_lossy && channel.may_send() && !channel.queue.is_empty()
-            });
-            let start = sending.len();
-            sending.extend(with_messages.map(|channel| channel.id));
-            let after = sending[start..].partition_point(|id| *id <= self.last_served);
-            sending[start..].rotate_left(after);
-        }
-        while !sending.is_empty() && self.in_association_bytes < self.window_bytes {
-            sending.retain(|id| self.send_one(*id));
-        }
-        for channel in self.channels.values_mut() {
-            if channel.take_writable() {
-                self.events.push_back(SctpEvent::Writable(channel.id));
-            }
-        }
-    }
-
-    /// Hands one message to the association; `false` when the channel has no more to send for now.
-    fn send_one(&mut self, id: ChannelId) -> bool {
-        if self.in_association_bytes >= self.window_bytes {
-            return false;
-        }
-        let (Some(association), Some(channel)) =
-            (&mut self.association, self.channels.get_mut(&id))
-        else {
-            return false;
-        };
-        let (Some(stream), Some(message)) = (channel.stream, channel.dequeue()) else {
-            return false;
-        };
-        self.last_served = id;
-        // SCTP has no empty messages: one byte stands for none (RFC 8831 section 6.6).
-        let (data, kind) = if message.is_empty() {
-            (
-                Bytes::from_static(&[0]),
-                PayloadProtocolIdentifier::BinaryEmpty,
-            )
-        } else {
-            (Bytes::from(message), PayloadProtocolIdentifier::Binary)
-        };
-        let written = association
-            .stream(stream)
-            .and_then(|mut stream| stream.write_sctp(&data, kind));
-        match written {
-            Ok(_) => {
-                channel.in_association_bytes += data.len();
-                self.in_association_bytes += data.len();
-                true
-            }
-            Err(error) => {
-                log::debug!("data channel message is lost with its stream: {error}");
-                false
-            }
         }
     }
 

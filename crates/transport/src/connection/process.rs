@@ -1,0 +1,328 @@
+//! What happens inside a connection: packets, time and events on their way between the layers.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::{MAX_HELD_PACKETS, MAX_QUEUED_EVENTS, Transport};
+use crate::dtls::{Dtls, DtlsOutput};
+use crate::error::{Result, TransportError};
+use crate::ice::Ice;
+use crate::sctp::SctpEvent;
+use crate::srtp;
+use crate::statistics::TransportStatistics;
+use crate::types::{Received, Transmit, TransportEvent};
+
+impl Transport {
+    pub(super) fn check_open(&self) -> Result<()> {
+        match &self.over {
+            Some(reason) => Err(TransportError::Closed(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Time never goes back, whatever the callers' clocks say.
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.last_now = self.last_now.max(now);
+        self.is_now_known = true;
+    }
+
+    pub(super) fn count_unsent(&mut self) {
+        if self.sender.is_some() && self.is_secure {
+            self.statistics.overflowed_packets += 1;
+        } else {
+            self.statistics.not_connected_packets += 1;
+        }
+    }
+
+    /// Queues a packet for the nominated pair; without consent of the peer there is none.
+    pub(super) fn transmit(&mut self, contents: Vec<u8>) {
+        let Some(path) = self.ice.path() else {
+            self.statistics.not_connected_packets += 1;
+            return;
+        };
+        let transmit = Transmit {
+            protocol: path.protocol,
+            source: path.source,
+            destination: path.destination,
+            contents,
+        };
+        push_transmit(&mut self.transmits, &mut self.statistics, transmit);
+    }
+
+    pub(super) fn handle_rtp(&mut self, contents: &[u8]) {
+        if self.events.len() >= MAX_QUEUED_EVENTS {
+            self.statistics.overflowed_packets += 1;
+            return;
+        }
+        let opened = match &mut self.receiver {
+            Some(receiver) => receiver.open_rtp(contents),
+            None => Err(srtp::Refused::Unauthenticated),
+        };
+        match opened {
+            Ok(packet) => {
+                self.statistics.rtp_packets_received += 1;
+                self.events.push_back(TransportEvent::Rtp(packet));
+            }
+            Err(refused) => self.count_refused(refused),
+        }
+    }
+
+    pub(super) fn handle_rtcp(&mut self, contents: &[u8]) {
+        if self.events.len() >= MAX_QUEUED_EVENTS {
+            self.statistics.overflowed_packets += 1;
+            return;
+        }
+        let opened = match &mut self.receiver {
+            Some(receiver) => receiver.open_rtcp(contents),
+            None => Err(srtp::Refused::Unauthenticated),
+        };
+        match opened {
+            Ok(compound) => {
+                self.statistics.rtcp_packets_received += 1;
+                self.events.push_back(TransportEvent::Rtcp(compound));
+            }
+            Err(refused) => self.count_refused(refused),
+        }
+    }
+
+    pub(super) fn count_refused(&mut self, refused: srtp::Refused) {
+        let counter = match refused {
+            srtp::Refused::Malformed => &mut self.statistics.malformed_packets,
+            srtp::Refused::Unauthenticated => &mut self.statistics.unauthenticated_packets,
+            srtp::Refused::Replayed => &mut self.statistics.replayed_packets,
+        };
+        *counter += 1;
+    }
+
+    pub(super) fn handle_stun(&mut self, received: &Received<'_>) {
+        if self.ice.handle_stun(self.last_now, received) {
+            self.after_ice();
+        } else {
+            self.statistics.rejected_stun_packets += 1;
+        }
+    }
+
+    /// Takes what ICE has to send and to say, and starts DTLS when there is a path.
+    pub(super) fn after_ice(&mut self) {
+        while let Some(transmit) = self.ice.poll_transmit() {
+            push_transmit(&mut self.transmits, &mut self.statistics, transmit);
+        }
+        self.report_state();
+        if self.ice.path().is_none() {
+            return;
+        }
+        while let Some(packet) = self.held.pop_front() {
+            self.transmit(packet);
+        }
+        self.start_dtls();
+    }
+
+    pub(super) fn report_state(&mut self) {
+        if self.ice.state() != self.reported_state {
+            self.reported_state = self.ice.state();
+            self.events
+                .push_back(TransportEvent::IceState(self.reported_state));
+        }
+    }
+
+    pub(super) fn start_dtls(&mut self) {
+        if self.dtls.is_some() {
+            return;
+        }
+        if let Some((fingerprint, is_active)) = self.remote.clone() {
+            self.dtls = Some(Dtls::new(
+                &self.certificate,
+                fingerprint,
+                is_active,
+                self.last_now,
+            ));
+            self.after_dtls(Ok(()));
+        }
+    }
+
+    pub(super) fn handle_dtls(&mut self, received: &Received<'_>) {
+        if !self.ice.is_verified(received.protocol, received.source) {
+            self.statistics.rejected_dtls_packets += 1;
+            return;
+        }
+        // A passive session may be needed before our own check of the pair has succeeded.
+        self.start_dtls();
+        let Some(dtls) = &mut self.dtls else {
+            self.statistics.rejected_dtls_packets += 1;
+            return;
+        };
+        let result = dtls.handle_packet(self.last_now, received.contents);
+        self.statistics.rejected_dtls_packets += u64::from(result == Ok(false));
+        self.after_dtls(result.map(drop));
+    }
+
+    /// Takes what DTLS has to send and to say; its errors end the connection.
+    pub(super) fn after_dtls(&mut self, result: std::result::Result<(), String>) {
+        if let Err(reason) = result {
+            return self.fail(format!("DTLS failed: {reason}"));
+        }
+        let mut connected = false;
+        let mut closed = false;
+        let polled = self.drain_dtls(&mut connected, &mut closed);
+        if let Err(reason) = polled {
+            return self.fail(format!("DTLS failed: {reason}"));
+        }
+        if connected && !self.is_secure {
+            self.is_secure = true;
+            self.events.push_back(TransportEvent::Connected);
+        }
+        if closed {
+            self.end("closed by the peer".to_owned());
+        }
+    }
+
+    pub(super) fn drain_dtls(
+        &mut self,
+        connected: &mut bool,
+        closed: &mut bool,
+    ) -> std::result::Result<(), String> {
+        let Transport {
+            dtls,
+            ice,
+            sctp,
+            held,
+            transmits,
+            statistics,
+            sender,
+            receiver,
+            last_now,
+            ..
+        } = self;
+        let Some(dtls) = dtls else {
+            return Ok(());
+        };
+        let is_active = dtls.is_active();
+        let mut failure = None;
+        dtls.poll(&mut |output| match output {
+            DtlsOutput::Packet(packet) => send_dtls(packet, ice, held, transmits, statistics),
+            DtlsOutput::Data(data) => sctp.handle_packet(*last_now, data),
+            DtlsOutput::Keys(profile, material) => {
+                match srtp::from_keying_material(profile, material, is_active) {
+                    Ok((outgoing, incoming)) => {
+                        (*sender, *receiver) = (Some(outgoing), Some(incoming));
+                    }
+                    Err(error) => failure = Some(error.to_string()),
+                }
+            }
+            // At once: the same packet may already carry the peer's first SCTP packet.
+            DtlsOutput::Connected => {
+                sctp.start(is_active);
+                *connected = true;
+            }
+            DtlsOutput::CloseNotify => *closed = true,
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Moves the channels on: their packets go through DTLS, one record each. Done only when events
+    /// or packets are asked for, so that a batch of packets or messages is worked off at once.
+    pub(super) fn process_sctp(&mut self) {
+        if self.sctp.has_work() && self.is_now_known && self.is_secure && self.over.is_none() {
+            self.sctp.set_round_trip_time(self.ice.round_trip_time());
+            let Transport {
+                dtls,
+                ice,
+                sctp,
+                held,
+                transmits,
+                statistics,
+                last_now,
+                ..
+            } = self;
+            let mut failure = None;
+            if let Some(dtls) = dtls {
+                sctp.process(*last_now, &mut |packet| {
+                    let sent = dtls.send(packet).and_then(|()| {
+                        dtls.poll(&mut |output| {
+                            if let DtlsOutput::Packet(packet) = output {
+                                send_dtls(packet, ice, held, transmits, statistics);
+                            }
+                        })
+                    });
+                    failure = sent.err().or(failure.take());
+                });
+            }
+            if let Some(reason) = failure {
+                self.fail(format!("DTLS failed: {reason}"));
+            }
+        }
+        self.take_sctp_events();
+    }
+
+    pub(super) fn take_sctp_events(&mut self) {
+        while let Some(event) = self.sctp.poll_event() {
+            let event = match event {
+                SctpEvent::Open(id, label) => TransportEvent::ChannelOpen { id, label },
+                SctpEvent::Message(id, data) => {
+                    self.statistics.messages_received += 1;
+                    TransportEvent::ChannelMessage { id, data }
+                }
+                SctpEvent::Closed(id) => TransportEvent::ChannelClosed(id),
+                SctpEvent::Writable(id) => TransportEvent::ChannelWritable(id),
+                SctpEvent::Refused => {
+                    self.statistics.refused_messages += 1;
+                    continue;
+                }
+            };
+            self.events.push_back(event);
+        }
+    }
+
+    pub(super) fn fail(&mut self, reason: String) {
+        if self.over.is_none() {
+            log::debug!("connection failed: {reason}");
+            self.events
+                .push_back(TransportEvent::Failed(reason.clone()));
+            self.end(reason);
+        }
+    }
+
+    pub(super) fn end(&mut self, reason: String) {
+        self.over = Some(reason);
+        self.is_secure = false;
+        self.sender = None;
+        self.receiver = None;
+        self.sctp.end();
+        self.take_sctp_events();
+        self.ice.close();
+        self.report_state();
+    }
+}
+
+fn push_transmit(
+    transmits: &mut VecDeque<Transmit>,
+    statistics: &mut TransportStatistics,
+    transmit: Transmit,
+) {
+    statistics.packets_sent += 1;
+    statistics.bytes_sent += transmit.contents.len() as u64;
+    transmits.push_back(transmit);
+}
+
+/// Queues a DTLS packet, or holds it until there is a path.
+fn send_dtls(
+    packet: &[u8],
+    ice: &Ice,
+    held: &mut VecDeque<Vec<u8>>,
+    transmits: &mut VecDeque<Transmit>,
+    statistics: &mut TransportStatistics,
+) {
+    match ice.path() {
+        Some(path) => {
+            let transmit = Transmit {
+                protocol: path.protocol,
+                source: path.source,
+                destination: path.destination,
+                contents: packet.to_vec(),
+            };
+            push_transmit(transmits, statistics, transmit);
+        }
+        None if held.len() < MAX_HELD_PACKETS => held.push_back(packet.to_vec()),
+        None => {}
+    }
+}
