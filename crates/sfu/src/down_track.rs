@@ -577,7 +577,7 @@ impl DownTrack {
         let mut wrapped = None;
         if let (Some(ssrc), Some(payload_type)) = (self.rtx_ssrc, route.rtx_payload_type) {
             (header.ssrc, header.payload_type, header.sequence_number) =
-                (ssrc, payload_type, self.rtx.next());
+                (ssrc, payload_type, self.rtx.take());
             wrapped = Some(original);
         }
         self.statistics.retransmitted += 1;

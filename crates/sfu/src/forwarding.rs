@@ -203,8 +203,8 @@ impl Sfu {
         if begins_key_frame && let Some(layer) = track.layers.get_mut(usize::from(binding.layer)) {
             layer.key_frame_request.key_frame_received();
         }
-        for layer in 0..MAX_LAYERS {
-            if wanted[layer] {
+        for (layer, is_wanted) in wanted.into_iter().enumerate() {
+            if is_wanted {
                 self.request_key_frame_of(binding.up_track, layer as u8, now);
             }
         }

@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn the_best_present_layer_is_aimed_at() {
         // (max, current, present, declared, target)
-        let cases: &[(u8, Option<u8>, [bool; 3], usize, u8)] = &[
+        type Case = (u8, Option<u8>, [bool; 3], usize, u8);
+        let cases: &[Case] = &[
             (2, Some(0), [true, true, true], 3, 2),
             (1, Some(2), [true, true, true], 3, 1),
             (2, Some(0), [true, true, false], 3, 1),

@@ -22,7 +22,8 @@ mod tests {
 
     #[test]
     fn the_primary_is_found() {
-        let cases: &[(&[u8], Option<(u8, &[u8])>)] = &[
+        type Case<'a> = (&'a [u8], Option<(u8, &'a [u8])>);
+        let cases: &[Case<'_>] = &[
             (&[111, 1, 2], Some((111, &[1, 2]))),
             (
                 &[0xEF, 0x0F, 0x00, 2, 111, 8, 8, 1, 2],

@@ -28,7 +28,7 @@ impl RtxSequence {
     }
 
     /// The number of the next packet.
-    pub fn next(&mut self) -> u16 {
+    pub fn take(&mut self) -> u16 {
         let number = self.0;
         self.0 = number.wrapping_add(1);
         number

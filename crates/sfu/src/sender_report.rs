@@ -35,7 +35,7 @@ impl SenderClock {
 
 /// A duration in 32.32 fixed point.
 pub fn ntp_duration(duration: Duration) -> u64 {
-    duration.as_secs() << 32 | (u64::from(duration.subsec_nanos()) << 32) / 1_000_000_000
+    (duration.as_secs() << 32) | ((u64::from(duration.subsec_nanos()) << 32) / 1_000_000_000)
 }
 
 /// The sender reports lately sent to one subscriber, for measuring the round trip (RFC 3550 section 6.4.1).

@@ -325,16 +325,10 @@ impl Sfu {
                     handle: parameters.transport,
                 })?;
         connection.extensions.merge(&parameters.header_extensions);
-        if !self.up_tracks.contains_key(&handle) {
+        let track = self.up_tracks.entry(handle).or_insert_with(|| {
             connection.up_tracks.push(handle);
-            self.up_tracks.insert(
-                handle,
-                UpTrack::new(handle, parameters.transport, parameters),
-            );
-        }
-        let Some(track) = self.up_tracks.get_mut(&handle) else {
-            return Ok(());
-        };
+            UpTrack::new(handle, parameters.transport, parameters)
+        });
         for (ssrc, layer, is_rtx) in track.update(parameters) {
             connection.streams.insert(
                 u64::from(ssrc),

@@ -184,7 +184,8 @@ mod tests {
     fn dropped_temporal_layers_leave_no_gap() {
         let mut munger = Vp8Munger::default();
         munger.switch(&descriptor(10, 0, 0, false), 0);
-        let steps: &[((u16, u8, bool), u8, Option<u16>)] = &[
+        type Step = ((u16, u8, bool), u8, Option<u16>);
+        let steps: &[Step] = &[
             ((10, 0, false), 0, Some(10)),
             ((11, 1, true), 0, None),
             ((12, 0, false), 0, Some(11)),
