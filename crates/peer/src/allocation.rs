@@ -20,7 +20,10 @@ pub(crate) const FLOOR_BPS: u32 = 30_000;
 /// Bit/s per demand, 0 for off. `budget_bps` None: nothing is known, everyone gets the maximum.
 pub(crate) fn allocate(budget_bps: Option<u64>, demands: &[Demand]) -> Vec<u32> {
     let Some(mut left) = budget_bps else {
-        return demands.iter().map(|demand| demand.max_bitrate_bps).collect();
+        return demands
+            .iter()
+            .map(|demand| demand.max_bitrate_bps)
+            .collect();
     };
     let mut order: Vec<usize> = (0..demands.len()).collect();
     order.sort_by_key(|&index| demands[index].rank);
@@ -33,7 +36,11 @@ pub(crate) fn allocate(budget_bps: Option<u64>, demands: &[Demand]) -> Vec<u32> 
         }
         let maximum = u64::from(demand.max_bitrate_bps);
         let share = maximum.min(left);
-        let percent = if demand.running { WORTHWHILE_PERCENT } else { RETURN_PERCENT };
+        let percent = if demand.running {
+            WORTHWHILE_PERCENT
+        } else {
+            RETURN_PERCENT
+        };
         if demand.rank == 0 {
             given[index] = (share as u32).max(FLOOR_BPS.min(demand.max_bitrate_bps));
         } else if share * 100 >= maximum * percent {
@@ -56,7 +63,11 @@ mod tests {
         [160_000, 450_000, 1_700_000]
             .into_iter()
             .enumerate()
-            .map(|(rank, max_bitrate_bps)| Demand { rank, max_bitrate_bps, running })
+            .map(|(rank, max_bitrate_bps)| Demand {
+                rank,
+                max_bitrate_bps,
+                running,
+            })
             .collect()
     }
 
@@ -72,14 +83,29 @@ mod tests {
             (Some(0), true, [30_000, 0, 0]),
         ];
         for (budget, running, expected) in table {
-            assert_eq!(allocate(budget, &demands(running)), expected, "budget {budget:?}, running {running}");
+            assert_eq!(
+                allocate(budget, &demands(running)),
+                expected,
+                "budget {budget:?}, running {running}"
+            );
         }
     }
 
     #[test]
     fn every_track_gets_its_lowest_layer_before_any_gets_its_second() {
-        let low = Demand { rank: 0, max_bitrate_bps: 160_000, running: true };
-        let high = Demand { rank: 1, max_bitrate_bps: 450_000, running: true };
-        assert_eq!(allocate(Some(330_000), &[low, high, low, high]), [160_000, 0, 160_000, 0]);
+        let low = Demand {
+            rank: 0,
+            max_bitrate_bps: 160_000,
+            running: true,
+        };
+        let high = Demand {
+            rank: 1,
+            max_bitrate_bps: 450_000,
+            running: true,
+        };
+        assert_eq!(
+            allocate(Some(330_000), &[low, high, low, high]),
+            [160_000, 0, 160_000, 0]
+        );
     }
 }

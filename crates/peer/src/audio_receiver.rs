@@ -23,7 +23,13 @@ pub(crate) struct AudioReceiver {
 
 impl AudioReceiver {
     pub fn new() -> Self {
-        Self { sinks: vec![], jitter: None, next_pull: None, block: vec![], level: 127 }
+        Self {
+            sinks: vec![],
+            jitter: None,
+            next_pull: None,
+            block: vec![],
+            level: 127,
+        }
     }
 
     pub fn attach(&mut self, id: u64, sink: Arc<dyn AudioSink>, now: Instant) {
@@ -47,11 +53,22 @@ impl AudioReceiver {
     }
 
     fn fit_channels(&mut self) {
-        let wanted = if self.sinks.iter().any(|(_, sink)| sink.channels() > 1) { 2 } else { 1 };
-        if self.jitter.as_ref().is_some_and(|(channels, _)| *channels >= wanted) {
+        let wanted = if self.sinks.iter().any(|(_, sink)| sink.channels() > 1) {
+            2
+        } else {
+            1
+        };
+        if self
+            .jitter
+            .as_ref()
+            .is_some_and(|(channels, _)| *channels >= wanted)
+        {
             return;
         }
-        match JitterBuffer::new(JitterBufferConfig { channels: wanted, ..JitterBufferConfig::default() }) {
+        match JitterBuffer::new(JitterBufferConfig {
+            channels: wanted,
+            ..JitterBufferConfig::default()
+        }) {
             Ok(jitter) => self.jitter = Some((wanted, jitter)),
             Err(error) => log::error!("no audio decoder: {error}"),
         }
@@ -60,7 +77,14 @@ impl AudioReceiver {
     /// A packet arrived; `sequence` is extended.
     pub fn insert(&mut self, now: Instant, sequence: u64, rtp_time: u32, payload: &[u8]) {
         if let Some((_, jitter)) = &mut self.jitter {
-            jitter.insert(now, AudioPacket { sequence, timestamp: rtp_time, payload: payload.to_vec() });
+            jitter.insert(
+                now,
+                AudioPacket {
+                    sequence,
+                    timestamp: rtp_time,
+                    payload: payload.to_vec(),
+                },
+            );
         }
     }
 
@@ -70,7 +94,9 @@ impl AudioReceiver {
 
     /// Pull what is due and hand it to the streams.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let Some(mut due) = self.next_pull else { return };
+        let Some(mut due) = self.next_pull else {
+            return;
+        };
         if now.saturating_duration_since(due) > BLOCK * CATCH_UP_BLOCKS {
             due = now - BLOCK * CATCH_UP_BLOCKS;
         }
@@ -82,7 +108,9 @@ impl AudioReceiver {
     }
 
     fn pull(&mut self, due: Instant) {
-        let Some((channels, jitter)) = &mut self.jitter else { return };
+        let Some((channels, jitter)) = &mut self.jitter else {
+            return;
+        };
         self.block.clear();
         jitter.pull(due, &mut self.block);
         self.level = level_dbov(&self.block).min(127);

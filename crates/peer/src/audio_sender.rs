@@ -71,7 +71,13 @@ impl AudioSender {
     }
 
     /// Take interleaved PCM as the source has it; the packets that are complete. Nothing is encoded unless `sending`.
-    pub fn push(&mut self, pcm: &[i16], rate_hz: u32, channels: usize, sending: bool) -> Result<Vec<AudioPacket>> {
+    pub fn push(
+        &mut self,
+        pcm: &[i16],
+        rate_hz: u32,
+        channels: usize,
+        sending: bool,
+    ) -> Result<Vec<AudioPacket>> {
         self.resample(pcm, rate_hz, channels)?;
         let length = PACKET_SAMPLES * self.channels;
         let mut packets = vec![];
@@ -97,7 +103,10 @@ impl AudioSender {
         let pcm = &self.pending[block];
         let mut payload = Vec::with_capacity(256);
         if let Err(error) = self.encoder.encode(pcm, &mut payload) {
-            log::warn!("ssrc {}: 20 ms of audio are lost: {error}", self.config.ssrc);
+            log::warn!(
+                "ssrc {}: 20 ms of audio are lost: {error}",
+                self.config.ssrc
+            );
             return None;
         }
         // Under DTX the first packet of a silence is a byte or two, which tells the receiver; the rest are empty.
@@ -122,12 +131,25 @@ impl AudioSender {
             self.pending.extend_from_slice(pcm);
             return Ok(());
         }
-        if !self.input.as_ref().is_some_and(|input| input.rate_hz == rate_hz && input.channels == channels) {
-            let resampler = Resampler::new(rate_hz, channels, OPUS_RATE_HZ, self.channels).map_err(|error| {
-                let value = format!("{rate_hz} Hz, {channels} channels");
-                PeerError::Parameter { name: "audio format", value, reason: error.to_string() }
-            })?;
-            self.input = Some(Input { rate_hz, channels, resampler });
+        if !self
+            .input
+            .as_ref()
+            .is_some_and(|input| input.rate_hz == rate_hz && input.channels == channels)
+        {
+            let resampler = Resampler::new(rate_hz, channels, OPUS_RATE_HZ, self.channels)
+                .map_err(|error| {
+                    let value = format!("{rate_hz} Hz, {channels} channels");
+                    PeerError::Parameter {
+                        name: "audio format",
+                        value,
+                        reason: error.to_string(),
+                    }
+                })?;
+            self.input = Some(Input {
+                rate_hz,
+                channels,
+                resampler,
+            });
         }
         if let Some(input) = &mut self.input {
             input.resampler.process(pcm, &mut self.pending);

@@ -15,8 +15,14 @@ static FINGERPRINT: OnceLock<String> = OnceLock::new();
 pub(crate) fn identity() -> &'static Identity {
     IDENTITY.get_or_init(|| {
         let crypto = str0m::crypto::from_feature_flags();
-        let certificate = crypto.dtls_provider.generate_certificate().expect("aws-lc-rs generates certificates");
-        Identity { crypto: Arc::new(crypto), certificate }
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .expect("aws-lc-rs generates certificates");
+        Identity {
+            crypto: Arc::new(crypto),
+            certificate,
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! The transport description: candidates, credentials, ICE restart, and when to give up.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,8 @@ use crate::{PeerError, RemoteParameters, Result};
 
 /// Without connectivity for this long the connection has failed.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Addresses remembered as the remote's; the oldest gives way.
+const VERIFIED_LIMIT: usize = 32;
 /// Remote candidates beyond this are ignored.
 const REMOTE_CANDIDATES_LIMIT: usize = 100;
 
@@ -27,6 +30,8 @@ pub(crate) struct Connection {
     /// Report the next time it is up, whatever it was.
     announce_connected: bool,
     give_up_at: Option<Instant>,
+    /// Sources of STUN that proved to know our password.
+    verified: VecDeque<SocketAddr>,
 }
 
 impl Connection {
@@ -42,7 +47,23 @@ impl Connection {
             connected: false,
             announce_connected: true,
             give_up_at: None,
+            verified: VecDeque::new(),
         }
+    }
+
+    /// A STUN message from here carried a valid integrity.
+    pub fn note_verified(&mut self, source: SocketAddr) {
+        if self.is_verified(source) {
+            return;
+        }
+        if self.verified.len() >= VERIFIED_LIMIT {
+            self.verified.pop_front();
+        }
+        self.verified.push_back(source);
+    }
+
+    pub fn is_verified(&self, source: SocketAddr) -> bool {
+        self.verified.contains(&source)
     }
 
     pub fn has_remote(&self) -> bool {
@@ -51,10 +72,14 @@ impl Connection {
 
     /// A host candidate for a bound UDP socket; its `candidate:…` line.
     pub fn add_local(&mut self, rtc: &mut Rtc, address: SocketAddr) -> Result<String> {
-        let refuse = |reason: String| PeerError::LocalAddress { address: address.to_string(), reason };
-        let candidate = Candidate::host(address, "udp").map_err(|error| refuse(error.to_string()))?;
+        let refuse = |reason: String| PeerError::LocalAddress {
+            address: address.to_string(),
+            reason,
+        };
+        let candidate =
+            Candidate::host(address, "udp").map_err(|error| refuse(error.to_string()))?;
         let line = match rtc.add_local_candidate(candidate.clone()) {
-            Some(added) => added.to_sdp_string(),
+            Some(added) => without_ufrag(&added.to_sdp_string()),
             None => return Err(refuse("it was given before".into())),
         };
         self.local.push(candidate);
@@ -63,16 +88,23 @@ impl Connection {
 
     /// A remote `candidate:…` line. Kinds that can't be used are ignored.
     pub fn add_remote(&mut self, rtc: &mut Rtc, line: &str) -> Result<()> {
-        let refuse = |reason: String| PeerError::Candidate { line: line.chars().take(200).collect(), reason };
+        let refuse = |reason: String| PeerError::Candidate {
+            line: line.chars().take(200).collect(),
+            reason,
+        };
         let text = line.trim().strip_prefix("a=").unwrap_or(line.trim());
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
         if !text.starts_with("candidate:") || fields.len() < 8 {
-            return Err(refuse("it must be `candidate:` and at least seven more fields (RFC 8839 section 5.1)".into()));
+            return Err(refuse(
+                "it must be `candidate:` and at least seven more fields (RFC 8839 section 5.1)"
+                    .into(),
+            ));
         }
         if !fields[2].eq_ignore_ascii_case("udp") || fields[4].ends_with(".local") {
             return Ok(());
         }
-        let candidate = Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
+        let candidate =
+            Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
         if self.remote.len() >= REMOTE_CANDIDATES_LIMIT {
             return Ok(());
         }
@@ -84,30 +116,56 @@ impl Connection {
     }
 
     /// The first call starts everything, a later one with other credentials restarts ICE.
-    pub fn set_remote(&mut self, rtc: &mut Rtc, controlling: bool, remote: &RemoteParameters, now: Instant) -> Result<()> {
-        let fingerprint = remote.fingerprint.parse().map_err(|reason: String| PeerError::Parameter {
-            name: "fingerprint",
-            value: remote.fingerprint.clone(),
-            reason,
-        })?;
+    pub fn set_remote(
+        &mut self,
+        rtc: &mut Rtc,
+        controlling: bool,
+        remote: &RemoteParameters,
+        now: Instant,
+    ) -> Result<()> {
+        let fingerprint =
+            remote
+                .fingerprint
+                .parse()
+                .map_err(|reason: String| PeerError::Parameter {
+                    name: "fingerprint",
+                    value: remote.fingerprint.clone(),
+                    reason,
+                })?;
         if remote.ice_ufrag.len() < 4 || remote.ice_pwd.len() < 22 {
-            let reason = "a ufrag has at least 4 characters, a password 22 (RFC 8445 section 5.3)".into();
-            return Err(PeerError::Parameter { name: "ICE ufrag", value: remote.ice_ufrag.clone(), reason });
+            let reason =
+                "a ufrag has at least 4 characters, a password 22 (RFC 8445 section 5.3)".into();
+            return Err(PeerError::Parameter {
+                name: "ICE ufrag",
+                value: remote.ice_ufrag.clone(),
+                reason,
+            });
         }
-        let creds = IceCreds { ufrag: remote.ice_ufrag.clone(), pass: remote.ice_pwd.clone() };
+        let creds = IceCreds {
+            ufrag: remote.ice_ufrag.clone(),
+            pass: remote.ice_pwd.clone(),
+        };
         match self.remote_creds.replace(creds.clone()) {
             None => {
                 let mut api = rtc.direct_api();
                 api.set_ice_controlling(controlling || remote.ice_lite);
                 api.set_remote_fingerprint(fingerprint);
                 api.set_remote_ice_credentials(creds);
-                api.start_dtls(remote.dtls_active).map_err(|error| PeerError::Parameter {
-                    name: "DTLS role",
-                    value: if remote.dtls_active { "client" } else { "server" }.into(),
-                    reason: error.to_string(),
-                })?;
+                api.start_dtls(remote.dtls_active)
+                    .map_err(|error| PeerError::Parameter {
+                        name: "DTLS role",
+                        value: if remote.dtls_active {
+                            "client"
+                        } else {
+                            "server"
+                        }
+                        .into(),
+                        reason: error.to_string(),
+                    })?;
                 rtc.direct_api().start_sctp(remote.dtls_active);
-                self.remote.iter().for_each(|candidate| rtc.add_remote_candidate(candidate.clone()));
+                self.remote
+                    .iter()
+                    .for_each(|candidate| rtc.add_remote_candidate(candidate.clone()));
             }
             Some(previous) if previous != creds => self.restart(rtc, creds),
             Some(_) => return Ok(()),
@@ -179,15 +237,23 @@ impl Connection {
         }
         let waited = CONNECT_TIMEOUT.as_secs();
         let text = match self.ice_state {
-            IceConnectionState::Connected | IceConnectionState::Completed if !self.dtls_connected => {
-                format!("the DTLS handshake did not finish within {waited} s although ICE found a way; is the fingerprint right?")
+            IceConnectionState::Connected | IceConnectionState::Completed
+                if !self.dtls_connected =>
+            {
+                format!(
+                    "the DTLS handshake did not finish within {waited} s although ICE found a way; is the fingerprint right?"
+                )
             }
             _ if self.remote.is_empty() => {
-                format!("no media path within {waited} s: the remote gave no UDP candidate; check that its UDP port is announced")
+                format!(
+                    "no media path within {waited} s: the remote gave no UDP candidate; check that its UDP port is announced"
+                )
             }
             _ => {
                 let pairs = self.pairs_tried().join(", ");
-                format!("no media path within {waited} s, tried {pairs}; check that UDP reaches the server's port")
+                format!(
+                    "no media path within {waited} s, tried {pairs}; check that UDP reaches the server's port"
+                )
             }
         };
         Some(text)
@@ -199,8 +265,26 @@ impl Connection {
             let (local, remote) = (local.addr(), remote.addr());
             (local.is_ipv4() == remote.is_ipv4()).then(|| format!("udp {local} -> {remote}"))
         };
-        let pairs = self.local.iter().flat_map(|local| self.remote.iter().filter_map(move |remote| pair(local, remote)));
+        let pairs = self.local.iter().flat_map(|local| {
+            self.remote
+                .iter()
+                .filter_map(move |remote| pair(local, remote))
+        });
         pairs.take(50).collect()
+    }
+}
+
+/// The optional ufrag would be stale after an ICE restart.
+fn without_ufrag(line: &str) -> String {
+    match line.split_once(" ufrag ") {
+        Some((before, after)) => {
+            let rest = after
+                .split_once(' ')
+                .map(|(_, rest)| format!(" {rest}"))
+                .unwrap_or_default();
+            format!("{before}{rest}")
+        }
+        None => line.into(),
     }
 }
 

@@ -101,11 +101,20 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     pub fn new(runner: Arc<dyn JobRunner>, wake: Wake) -> Self {
-        Self { runner, wake, inbox: Arc::default() }
+        Self {
+            runner,
+            wake,
+            inbox: Arc::default(),
+        }
     }
 
     pub fn submit(&self, key: JobKey, work: impl FnOnce() -> Outcome + Send + 'static) {
-        let ticket = Ticket { key, inbox: self.inbox.clone(), wake: self.wake.clone(), outcome: None };
+        let ticket = Ticket {
+            key,
+            inbox: self.inbox.clone(),
+            wake: self.wake.clone(),
+            outcome: None,
+        };
         self.runner.submit(Box::new(move || {
             let outcome = work();
             ticket.finish(outcome);

@@ -29,8 +29,8 @@ mod media_table;
 mod parameters;
 mod peer;
 mod receiving;
-mod rtp_clock;
 mod rtc_config;
+mod rtp_clock;
 mod sending;
 mod sinks;
 mod statistics;
@@ -43,8 +43,8 @@ pub use channels::{ChannelSender, ChannelTable, SendOutcome};
 pub use error::{PeerError, Result};
 pub use jobs::{JobRunner, Wake};
 pub use parameters::{
-    AudioSenderConfig, ChannelConfig, HeaderExtension, PayloadType, PeerConfig, ReceiverConfig, RemoteParameters, SendLayer,
-    TrackKind, VideoSenderConfig,
+    AudioSenderConfig, ChannelConfig, HeaderExtension, PayloadType, PeerConfig, ReceiverConfig,
+    RemoteParameters, SendLayer, TrackKind, VideoSenderConfig,
 };
 pub use peer::{Peer, PeerEvent, Transmit};
 pub use sinks::{AudioSink, VideoSink};

@@ -19,8 +19,9 @@ use crate::media_table::MediaTable;
 use crate::receiving::Receiving;
 use crate::sending::Sending;
 use crate::{
-    AudioSenderConfig, AudioSink, ChannelConfig, PeerConfig, PeerError, PeerStatistics, ReceiverConfig, RemoteParameters, Result,
-    TransportStatistics, VideoSenderConfig, VideoSink, rtc_config,
+    AudioSenderConfig, AudioSink, ChannelConfig, PeerConfig, PeerError, PeerStatistics,
+    ReceiverConfig, RemoteParameters, Result, TransportStatistics, VideoSenderConfig, VideoSink,
+    rtc_config,
 };
 
 /// str0m's pacer asks for times a microsecond ahead; those are served at once, or it would send one packet a wake-up.
@@ -98,10 +99,22 @@ pub struct Peer {
 
 impl Peer {
     /// `wake` is called from job threads: make `handle_timeout` happen soon.
-    pub fn new(config: &PeerConfig, jobs: Arc<dyn JobRunner>, wake: Wake, now: Instant) -> Result<Peer> {
+    pub fn new(
+        config: &PeerConfig,
+        jobs: Arc<dyn JobRunner>,
+        wake: Wake,
+        now: Instant,
+    ) -> Result<Peer> {
         let mut rtc = rtc_config::build(config)?.build(now);
         rtc.direct_api().set_ice_controlling(config.controlling);
-        let nack_audio = config.payload_types.iter().any(|payload| payload.codec == "opus" && payload.feedback.iter().any(|f| f == "nack"));
+        let estimating = rtc_config::estimates_bandwidth(config);
+        if estimating {
+            rtc.direct_api().enable_twcc_feedback();
+        }
+        let nack_audio = config
+            .payload_types
+            .iter()
+            .any(|payload| payload.codec == "opus" && payload.feedback.iter().any(|f| f == "nack"));
         Ok(Peer {
             rtc,
             controlling: config.controlling,
@@ -112,9 +125,9 @@ impl Peer {
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             connection: Connection::new(),
-            channels: Channels::default(),
+            channels: Channels::new(),
             medias: MediaTable::default(),
-            sending: Sending::new(rtc_config::estimates_bandwidth(config)),
+            sending: Sending::new(estimating),
             receiving: Receiving::new(nack_audio),
             jobs: Jobs::new(jobs, wake),
             next_owner: 0,
@@ -153,8 +166,11 @@ impl Peer {
         self.open()?;
         // str0m must know the time before DTLS starts its timers.
         self.advance(now);
-        self.connection.set_remote(&mut self.rtc, self.controlling, remote, now)?;
-        self.channels.table.set_message_limit(remote.max_message_size);
+        self.connection
+            .set_remote(&mut self.rtc, self.controlling, remote, now)?;
+        self.channels
+            .table
+            .set_message_limit(remote.max_message_size);
         self.settle(now);
         Ok(())
     }
@@ -203,18 +219,35 @@ impl Peer {
     // ---- senders ----
 
     /// Encode and send what [`Peer::push_audio`] brings for this mid.
-    pub fn add_audio_sender(&mut self, mid: &str, config: AudioSenderConfig, now: Instant) -> Result<()> {
+    pub fn add_audio_sender(
+        &mut self,
+        mid: &str,
+        config: AudioSenderConfig,
+        now: Instant,
+    ) -> Result<()> {
         self.open()?;
-        self.sending.add_audio(&mut self.rtc, &mut self.medias, mid, config)?;
+        self.sending
+            .add_audio(&mut self.rtc, &mut self.medias, mid, config)?;
         self.settle(now);
         Ok(())
     }
 
     /// Encode and send what [`Peer::push_video`] brings for this mid.
-    pub fn add_video_sender(&mut self, mid: &str, config: VideoSenderConfig, now: Instant) -> Result<()> {
+    pub fn add_video_sender(
+        &mut self,
+        mid: &str,
+        config: VideoSenderConfig,
+        now: Instant,
+    ) -> Result<()> {
         self.open()?;
         self.next_owner += 1;
-        self.sending.add_video(&mut self.rtc, &mut self.medias, mid, self.next_owner, config)?;
+        self.sending.add_video(
+            &mut self.rtc,
+            &mut self.medias,
+            mid,
+            self.next_owner,
+            config,
+        )?;
         self.settle(now);
         Ok(())
     }
@@ -222,14 +255,22 @@ impl Peer {
     pub fn set_sender_muted(&mut self, mid: &str, muted: bool, now: Instant) -> Result<()> {
         self.open()?;
         let sending = self.connection.connected;
-        self.sending.set_muted(&mut self.rtc, &self.jobs, mid, muted, sending, now)?;
+        self.sending
+            .set_muted(&mut self.rtc, &self.jobs, mid, muted, sending, now)?;
         self.settle(now);
         Ok(())
     }
 
-    pub fn set_layer_active(&mut self, mid: &str, rid: &str, active: bool, now: Instant) -> Result<()> {
+    pub fn set_layer_active(
+        &mut self,
+        mid: &str,
+        rid: &str,
+        active: bool,
+        now: Instant,
+    ) -> Result<()> {
         self.open()?;
-        self.sending.set_layer_active(&mut self.rtc, mid, rid, active)?;
+        self.sending
+            .set_layer_active(&mut self.rtc, mid, rid, active)?;
         self.settle(now);
         Ok(())
     }
@@ -241,12 +282,22 @@ impl Peer {
     }
 
     /// Interleaved PCM drained from the sender's source, any length.
-    pub fn push_audio(&mut self, mid: &str, pcm: &[i16], rate_hz: u32, channels: usize, now: Instant) {
+    pub fn push_audio(
+        &mut self,
+        mid: &str,
+        pcm: &[i16],
+        rate_hz: u32,
+        channels: usize,
+        now: Instant,
+    ) {
         if self.state != State::Open {
             return;
         }
         let sending = self.connection.connected;
-        if let Err(error) = self.sending.push_audio(&mut self.rtc, mid, (pcm, rate_hz, channels), sending, now) {
+        if let Err(error) =
+            self.sending
+                .push_audio(&mut self.rtc, mid, (pcm, rate_hz, channels), sending, now)
+        {
             log::warn!("mid {mid}: {error}");
         }
         if sending {
@@ -258,7 +309,8 @@ impl Peer {
     pub fn push_video(&mut self, mid: &str, frame: I420Frame, timestamp_us: i64, now: Instant) {
         if self.state == State::Open {
             let sending = self.connection.connected;
-            self.sending.push_video(&self.jobs, mid, frame, timestamp_us, sending, now);
+            self.sending
+                .push_video(&self.jobs, mid, frame, timestamp_us, sending, now);
             self.take_results(now);
         }
     }
@@ -269,7 +321,13 @@ impl Peer {
     pub fn add_receiver(&mut self, mid: &str, config: ReceiverConfig, now: Instant) -> Result<()> {
         self.open()?;
         self.next_owner += 1;
-        self.receiving.add(&mut self.rtc, &mut self.medias, mid, self.next_owner, config)?;
+        self.receiving.add(
+            &mut self.rtc,
+            &mut self.medias,
+            mid,
+            self.next_owner,
+            config,
+        )?;
         self.settle(now);
         Ok(())
     }
@@ -281,12 +339,24 @@ impl Peer {
     }
 
     /// Decode the audio receiver of this id into `sink`, which ends at once when there is no such receiver.
-    pub fn attach_audio_sink(&mut self, receiver_id: u64, sink_id: u64, sink: Arc<dyn AudioSink>, now: Instant) {
+    pub fn attach_audio_sink(
+        &mut self,
+        receiver_id: u64,
+        sink_id: u64,
+        sink: Arc<dyn AudioSink>,
+        now: Instant,
+    ) {
         self.receiving.attach_audio(receiver_id, sink_id, sink, now);
     }
 
     /// Decode the video receiver of this id into `sink`, which ends at once when there is no such receiver.
-    pub fn attach_video_sink(&mut self, receiver_id: u64, sink_id: u64, sink: Arc<dyn VideoSink>, now: Instant) {
+    pub fn attach_video_sink(
+        &mut self,
+        receiver_id: u64,
+        sink_id: u64,
+        sink: Arc<dyn VideoSink>,
+        now: Instant,
+    ) {
         self.receiving.attach_video(receiver_id, sink_id, sink, now);
         self.touch(now);
     }
@@ -299,7 +369,13 @@ impl Peer {
     // ---- driving ----
 
     /// A UDP datagram that came in. Never fails: what is malformed or not for us is counted and dropped.
-    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, contents: &[u8]) {
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+    ) {
         if self.state != State::Open {
             return;
         }
@@ -317,16 +393,34 @@ impl Peer {
         if !self.connection.has_remote() && contents.get(..2) != Some(&[0, 1]) {
             return false;
         }
-        let Ok(datagram) = DatagramRecv::try_from(contents) else { return false };
-        let receive = Receive { proto: Protocol::Udp, source, destination, contents: datagram };
+        let Ok(datagram) = DatagramRecv::try_from(contents) else {
+            return false;
+        };
+        let receive = Receive {
+            proto: Protocol::Udp,
+            source,
+            destination,
+            contents: datagram,
+        };
         let input = Input::Receive(self.now, receive);
-        if !self.rtc.accepts(&input) {
+        // RFC 7983: 0 to 3 is STUN.
+        let is_stun = contents.first().is_some_and(|byte| *byte <= 3);
+        let accepted = self.rtc.accepts(&input);
+        if accepted && is_stun {
+            self.connection.note_verified(source);
+        }
+        // str0m accepts DTLS only once its own check has succeeded, but the remote may start before that:
+        // without its ClientHello the handshake waits a second for the retransmission.
+        if !accepted && (is_stun || !self.connection.is_verified(source)) {
             return false;
         }
         match self.rtc.handle_input(input) {
             Ok(()) => true,
             Err(error) => {
-                log::debug!("a datagram of {} bytes from {source} is dropped: {error}", contents.len());
+                log::debug!(
+                    "a datagram of {} bytes from {source} is dropped: {error}",
+                    contents.len()
+                );
                 false
             }
         }
@@ -354,7 +448,11 @@ impl Peer {
         if !self.jobs.inbox.is_empty() {
             return Some(self.now);
         }
-        let others = [self.connection.poll_timeout(), self.sending.poll_timeout(), self.receiving.poll_timeout()];
+        let others = [
+            self.connection.poll_timeout(),
+            self.sending.poll_timeout(),
+            self.receiving.poll_timeout(),
+        ];
         others.into_iter().flatten().chain([self.deadline]).min()
     }
 
@@ -390,7 +488,8 @@ impl Peer {
             self.drain();
         }
         let writable = self.channels.writable(&mut self.rtc);
-        self.events.extend(writable.into_iter().map(PeerEvent::ChannelWritable));
+        self.events
+            .extend(writable.into_iter().map(PeerEvent::ChannelWritable));
         if self.state == State::Open && self.connection.update(&self.rtc) {
             self.events.push_back(PeerEvent::Connected);
             self.sending.connected(&self.jobs, self.now);
@@ -421,7 +520,8 @@ impl Peer {
             Outcome::Encoded(_) => self.encoded(key, outcome, now),
             // Owners are unique, so only one of the two has it.
             Outcome::Lost => {
-                self.receiving.finished(&self.jobs, key.owner, Outcome::Lost, now);
+                self.receiving
+                    .finished(&self.jobs, key.owner, Outcome::Lost, now);
                 self.encoded(key, Outcome::Lost, now);
             }
         }
@@ -429,7 +529,14 @@ impl Peer {
 
     fn encoded(&mut self, key: crate::jobs::JobKey, outcome: Outcome, now: Instant) {
         let sending = self.connection.connected;
-        self.sending.finished(&mut self.rtc, &self.jobs, key.owner, key.layer, outcome, sending, now);
+        self.sending.finished(
+            &mut self.rtc,
+            &self.jobs,
+            key,
+            outcome,
+            sending,
+            now,
+        );
         self.advance(now);
         self.drain();
     }
@@ -447,7 +554,10 @@ impl Peer {
                     if deadline > horizon || !self.rtc.is_alive() {
                         return;
                     }
-                    if let Err(error) = self.rtc.handle_input(Input::Timeout(deadline.max(self.now))) {
+                    if let Err(error) = self
+                        .rtc
+                        .handle_input(Input::Timeout(deadline.max(self.now)))
+                    {
                         self.str0m_failed(&error);
                     }
                 }
@@ -473,7 +583,11 @@ impl Peer {
         if contents.first().is_some_and(|byte| *byte > 3) {
             self.path = Some((transmit.source, transmit.destination));
         }
-        self.transmits.push_back(Transmit { source: transmit.source, destination: transmit.destination, contents });
+        self.transmits.push_back(Transmit {
+            source: transmit.source,
+            destination: transmit.destination,
+            contents,
+        });
     }
 
     fn str0m_failed(&mut self, error: &RtcError) {
@@ -482,7 +596,9 @@ impl Peer {
             log::debug!("dropped: {error}");
             self.counters.packets_discarded += 1;
         } else if self.state == State::Open {
-            self.fail(format!("the DTLS connection failed: {error}; was the fingerprint that of this remote?"));
+            self.fail(format!(
+                "the DTLS connection failed: {error}; was the fingerprint that of this remote?"
+            ));
         }
     }
 
@@ -525,7 +641,11 @@ impl Peer {
     }
 
     fn open(&self) -> Result<()> {
-        if self.is_open() { Ok(()) } else { Err(PeerError::Closed) }
+        if self.is_open() {
+            Ok(())
+        } else {
+            Err(PeerError::Closed)
+        }
     }
 
     // ---- what str0m reports ----
@@ -539,10 +659,13 @@ impl Peer {
             }
             Event::ChannelData(data) => {
                 let number = self.channels.number(data.id);
-                self.events.extend(number.map(|number| PeerEvent::ChannelMessage(number, data.data)));
+                self.events
+                    .extend(number.map(|number| PeerEvent::ChannelMessage(number, data.data)));
             }
             Event::ChannelOpen(id, label) => self.channel_opened(id, label),
-            Event::ChannelClose(id) => self.events.extend(self.channels.closed(id).map(PeerEvent::ChannelClosed)),
+            Event::ChannelClose(id) => self
+                .events
+                .extend(self.channels.closed(id).map(PeerEvent::ChannelClosed)),
             Event::IceConnectionStateChange(state) => {
                 let changed = self.connection.ice_changed(state, self.now);
                 self.events.extend(changed.map(PeerEvent::IceState));
@@ -553,7 +676,13 @@ impl Peer {
             Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
                 self.sending.set_estimate(&mut self.rtc, estimate.as_u64());
             }
-            Event::PeerStats(statistics) => self.peer_stats = Some(statistics),
+            Event::PeerStats(statistics) => {
+                let pair = statistics.selected_candidate_pair.as_ref();
+                if let Some(round_trip) = pair.and_then(|pair| pair.current_round_trip_time) {
+                    self.channels.set_round_trip(round_trip);
+                }
+                self.peer_stats = Some(statistics);
+            }
             Event::MediaEgressStats(statistics) => self.sending.note_statistics(statistics),
             Event::MediaIngressStats(statistics) => self.receiving.note_statistics(statistics),
             _ => {}
@@ -561,7 +690,10 @@ impl Peer {
     }
 
     fn channel_opened(&mut self, id: ChannelId, label: String) {
-        let reliability = self.rtc.channel(id).and_then(|channel| channel.config().map(|config| config.reliability));
+        let reliability = self
+            .rtc
+            .channel(id)
+            .and_then(|channel| channel.config().map(|config| config.reliability));
         let reliable = reliability.is_none_or(|reliability| reliability == Reliability::Reliable);
         match self.channels.opened(id, reliable) {
             Some(number) => self.events.push_back(PeerEvent::ChannelOpen(number, label)),
@@ -585,7 +717,12 @@ impl Peer {
 
     fn transport_statistics(&self) -> TransportStatistics {
         let stats = self.peer_stats.as_ref();
-        let pair_rtt = stats.and_then(|stats| stats.selected_candidate_pair.as_ref()?.current_round_trip_time);
+        let pair_rtt = stats.and_then(|stats| {
+            stats
+                .selected_candidate_pair
+                .as_ref()?
+                .current_round_trip_time
+        });
         let round_trip_time = pair_rtt.or(stats.and_then(|stats| stats.rtt));
         TransportStatistics {
             ice_state: match self.state {
@@ -600,7 +737,9 @@ impl Peer {
             packets_received: self.counters.packets_received,
             packets_discarded: self.counters.packets_discarded,
             round_trip_time_s: round_trip_time.map(|rtt| rtt.as_secs_f64()),
-            available_outgoing_bitrate_bps: stats.and_then(|stats| stats.bwe_tx).map(|bitrate| bitrate.as_u64()),
+            available_outgoing_bitrate_bps: stats
+                .and_then(|stats| stats.bwe_tx)
+                .map(|bitrate| bitrate.as_u64()),
             local_candidate: self.path.map(|(local, _)| local.to_string()),
             remote_candidate: self.path.map(|(_, remote)| remote.to_string()),
             candidate_pairs_tried: self.connection.pairs_tried(),
@@ -612,7 +751,12 @@ impl Peer {
             State::Failed => "failed",
             State::Closed => "closed",
             State::Open if self.connection.dtls_connected => "connected",
-            State::Open if matches!(self.connection.ice_state, IceConnectionState::Connected | IceConnectionState::Completed) => {
+            State::Open
+                if matches!(
+                    self.connection.ice_state,
+                    IceConnectionState::Connected | IceConnectionState::Completed
+                ) =>
+            {
                 "connecting"
             }
             State::Open => "new",

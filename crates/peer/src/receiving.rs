@@ -43,23 +43,44 @@ pub(crate) struct Receiving {
 impl Receiving {
     /// `nack_audio`: negotiated for Opus.
     pub fn new(nack_audio: bool) -> Self {
-        Self { nack_audio, ..Self::default() }
+        Self {
+            nack_audio,
+            ..Self::default()
+        }
     }
 
     /// Expect a stream. One that the mid has already ends.
-    pub fn add(&mut self, rtc: &mut Rtc, medias: &mut MediaTable, name: &str, owner: u64, config: ReceiverConfig) -> Result<()> {
+    pub fn add(
+        &mut self,
+        rtc: &mut Rtc,
+        medias: &mut MediaTable,
+        name: &str,
+        owner: u64,
+        config: ReceiverConfig,
+    ) -> Result<()> {
         let mid = MediaTable::mid(name)?;
-        let replaced = self.receivers.get(&mid).map(|receiver| receiver.config.kind);
+        let replaced = self
+            .receivers
+            .get(&mid)
+            .map(|receiver| receiver.config.kind);
         if replaced.is_none_or(|kind| kind == config.kind) {
             medias.check_kind(mid, config.kind)?;
         }
-        let ssrcs: Vec<u32> = [Some(config.ssrc), config.rtx_ssrc].into_iter().flatten().collect();
+        let ssrcs: Vec<u32> = [Some(config.ssrc), config.rtx_ssrc]
+            .into_iter()
+            .flatten()
+            .collect();
         medias.check_ssrcs(Way::Receive, &ssrcs, Some(mid))?;
         self.remove(rtc, medias, name);
         medias.check_kind(mid, config.kind)?;
         medias.acquire(rtc, mid, name, config.kind, Way::Receive, &ssrcs);
         let mut api = rtc.direct_api();
-        let stream = api.expect_stream_rx(config.ssrc.into(), config.rtx_ssrc.map(Into::into), mid, None);
+        let stream = api.expect_stream_rx(
+            config.ssrc.into(),
+            config.rtx_ssrc.map(Into::into),
+            mid,
+            None,
+        );
         stream.suppress_nack(config.kind == TrackKind::Audio && !self.nack_audio);
         let pipeline = match config.kind {
             TrackKind::Audio => Pipeline::Audio(Box::new(AudioReceiver::new())),
@@ -71,7 +92,11 @@ impl Receiving {
             pipeline,
             started: false,
             codec: "",
-            clock_rate_hz: if config.kind == TrackKind::Audio { 48_000 } else { 90_000 },
+            clock_rate_hz: if config.kind == TrackKind::Audio {
+                48_000
+            } else {
+                90_000
+            },
             frames_lost_before: 0,
             first_time_us: None,
         };
@@ -80,7 +105,9 @@ impl Receiving {
     }
 
     pub fn remove(&mut self, rtc: &mut Rtc, medias: &mut MediaTable, name: &str) {
-        let Ok(mid) = MediaTable::mid(name) else { return };
+        let Ok(mid) = MediaTable::mid(name) else {
+            return;
+        };
         if let Some(mut receiver) = self.receivers.remove(&mid) {
             receiver.end();
             medias.release(rtc, mid, Way::Receive);
@@ -89,21 +116,37 @@ impl Receiving {
     }
 
     pub fn end_all(&mut self) {
-        self.receivers.drain().for_each(|(_, mut receiver)| receiver.end());
+        self.receivers
+            .drain()
+            .for_each(|(_, mut receiver)| receiver.end());
     }
 
     fn by_id(&mut self, id: u64) -> Option<&mut Receiver> {
-        self.receivers.values_mut().find(|receiver| receiver.config.id == id)
+        self.receivers
+            .values_mut()
+            .find(|receiver| receiver.config.id == id)
     }
 
-    pub fn attach_audio(&mut self, receiver: u64, sink_id: u64, sink: Arc<dyn AudioSink>, now: Instant) {
+    pub fn attach_audio(
+        &mut self,
+        receiver: u64,
+        sink_id: u64,
+        sink: Arc<dyn AudioSink>,
+        now: Instant,
+    ) {
         match self.by_id(receiver).map(|receiver| &mut receiver.pipeline) {
             Some(Pipeline::Audio(audio)) => audio.attach(sink_id, sink, now),
             _ => sink.end(),
         }
     }
 
-    pub fn attach_video(&mut self, receiver: u64, sink_id: u64, sink: Arc<dyn VideoSink>, now: Instant) {
+    pub fn attach_video(
+        &mut self,
+        receiver: u64,
+        sink_id: u64,
+        sink: Arc<dyn VideoSink>,
+        now: Instant,
+    ) {
         match self.by_id(receiver).map(|receiver| &mut receiver.pipeline) {
             Some(Pipeline::Video(video)) => video.attach(sink_id, sink, now),
             _ => sink.end(),
@@ -120,23 +163,46 @@ impl Receiving {
     }
 
     /// A frame of str0m's. The receiver's id when it is its first. `uptime`: age of the peer.
-    pub fn insert(&mut self, data: &MediaData, jobs: &Jobs, now: Instant, uptime: Duration) -> Option<u64> {
+    pub fn insert(
+        &mut self,
+        data: &MediaData,
+        jobs: &Jobs,
+        now: Instant,
+        uptime: Duration,
+    ) -> Option<u64> {
         // Receivers are bound by SSRC; layers that str0m bound by their rid are not what was asked for.
-        let receiver = self.receivers.get_mut(&data.mid).filter(|_| data.rid.is_none())?;
+        let receiver = self
+            .receivers
+            .get_mut(&data.mid)
+            .filter(|_| data.rid.is_none())?;
         let first = !std::mem::replace(&mut receiver.started, true);
         let spec = data.params.spec();
         receiver.clock_rate_hz = data.time.denom().max(1);
-        let key = JobKey { owner: receiver.owner, layer: 0 };
+        let key = JobKey {
+            owner: receiver.owner,
+            layer: 0,
+        };
         match (&mut receiver.pipeline, spec.codec) {
             (Pipeline::Audio(audio), WireCodec::Opus) => {
                 receiver.codec = "opus";
-                audio.insert(now, **data.seq_range.start(), data.time.numer() as u32, &data.data);
+                audio.insert(
+                    now,
+                    **data.seq_range.start(),
+                    data.time.numer() as u32,
+                    &data.data,
+                );
             }
             (Pipeline::Video(video), WireCodec::Vp8 | WireCodec::H264) => {
-                let codec = if spec.codec == WireCodec::Vp8 { Codec::Vp8 } else { Codec::H264 };
+                let codec = if spec.codec == WireCodec::Vp8 {
+                    Codec::Vp8
+                } else {
+                    Codec::H264
+                };
                 receiver.codec = if codec == Codec::Vp8 { "vp8" } else { "h264" };
                 let time_us = (data.time.numer().wrapping_mul(100) / 9) as i64;
-                let base_us = *receiver.first_time_us.get_or_insert(uptime.as_micros() as i64 - time_us);
+                let base_us = *receiver
+                    .first_time_us
+                    .get_or_insert(uptime.as_micros() as i64 - time_us);
                 let frame = ReceivedFrame {
                     data: data.data.clone(),
                     key_frame: data.is_keyframe(),
@@ -152,7 +218,10 @@ impl Receiving {
     }
 
     pub fn finished(&mut self, jobs: &Jobs, owner: u64, outcome: Outcome, now: Instant) {
-        let receiver = self.receivers.values_mut().find(|receiver| receiver.owner == owner);
+        let receiver = self
+            .receivers
+            .values_mut()
+            .find(|receiver| receiver.owner == owner);
         if let Some(Pipeline::Video(video)) = receiver.map(|receiver| &mut receiver.pipeline) {
             video.finished(outcome, now, JobKey { owner, layer: 0 }, jobs);
         }
@@ -174,7 +243,8 @@ impl Receiving {
                 Pipeline::Video(video) => {
                     if receiver.started
                         && video.take_request(now)
-                        && let Some(stream) = rtc.direct_api().stream_rx(&receiver.config.ssrc.into())
+                        && let Some(stream) =
+                            rtc.direct_api().stream_rx(&receiver.config.ssrc.into())
                     {
                         stream.request_keyframe(KeyframeRequestKind::Pli);
                     }
@@ -190,13 +260,21 @@ impl Receiving {
     }
 
     pub fn statistics(&self, medias: &MediaTable) -> Vec<ReceiverStatistics> {
-        let mut all: Vec<ReceiverStatistics> =
-            self.receivers.iter().map(|(mid, receiver)| self.one_statistics(medias, *mid, receiver)).collect();
+        let mut all: Vec<ReceiverStatistics> = self
+            .receivers
+            .iter()
+            .map(|(mid, receiver)| self.one_statistics(medias, *mid, receiver))
+            .collect();
         all.sort_by(|a, b| (&a.mid, a.ssrc).cmp(&(&b.mid, b.ssrc)));
         all
     }
 
-    fn one_statistics(&self, medias: &MediaTable, mid: Mid, receiver: &Receiver) -> ReceiverStatistics {
+    fn one_statistics(
+        &self,
+        medias: &MediaTable,
+        mid: Mid,
+        receiver: &Receiver,
+    ) -> ReceiverStatistics {
         let mut statistics = ReceiverStatistics {
             mid: medias.name(mid).into(),
             ssrc: receiver.config.ssrc,
@@ -212,11 +290,16 @@ impl Receiving {
             statistics.pli_count = ingress.plis;
             statistics.jitter_s = f64::from(ingress.jitter) / f64::from(receiver.clock_rate_hz);
             let lost_share = f64::from(ingress.loss.unwrap_or_default()).clamp(0.0, 0.99);
-            statistics.packets_lost = (ingress.packets as f64 * lost_share / (1.0 - lost_share)).round() as u64;
+            statistics.packets_lost =
+                (ingress.packets as f64 * lost_share / (1.0 - lost_share)).round() as u64;
         }
         match &receiver.pipeline {
             Pipeline::Audio(audio) => {
-                statistics.audio_level = if audio.level >= 127 { 0.0 } else { 10f64.powf(-f64::from(audio.level) / 20.0) };
+                statistics.audio_level = if audio.level >= 127 {
+                    0.0
+                } else {
+                    10f64.powf(-f64::from(audio.level) / 20.0)
+                };
                 if let Some(jitter) = audio.jitter() {
                     let counted = jitter.statistics();
                     statistics.concealed_samples = counted.concealed_samples;

@@ -18,10 +18,10 @@ const AUDIO_REORDERING_TIMEOUT: Duration = Duration::from_millis(40);
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Where bandwidth estimation starts; probes find the rest within a second or two.
 pub(crate) const INITIAL_ESTIMATE_BPS: u64 = 1_500_000;
-/// Bytes that SCTP may hold unacknowledged, over all channels. Larger makes its scans of what is in flight slow,
-/// smaller caps throughput at this much per round trip (measured in benches/).
-const SCTP_BUFFER_BYTES: usize = 512 * 1024;
-const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+/// Bytes that SCTP may ever hold unacknowledged, over all channels; how much it gets is in `channels`.
+const SCTP_BUFFER_BYTES: usize = crate::channels::TRANSPORT_LIMIT_BYTES.1;
+const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 const CODECS: &[(&str, Codec)] = &[
     ("opus", Codec::Opus),
@@ -66,13 +66,19 @@ pub(crate) fn build(config: &PeerConfig) -> Result<RtcConfig> {
 
 /// Whether there is transport-wide congestion control for video to estimate with.
 pub(crate) fn estimates_bandwidth(config: &PeerConfig) -> bool {
-    config.header_extensions_video.iter().any(|extension| extension.uri == TRANSPORT_CC)
+    config
+        .header_extensions_video
+        .iter()
+        .any(|extension| extension.uri == TRANSPORT_CC)
 }
 
 fn add_payload_types(rtc: &mut RtcConfig, payload_types: &[PayloadType]) -> Result<()> {
     let mut seen = HashSet::new();
     for payload in payload_types {
-        for number in [Some(payload.payload_type), payload.rtx_payload_type].into_iter().flatten() {
+        for number in [Some(payload.payload_type), payload.rtx_payload_type]
+            .into_iter()
+            .flatten()
+        {
             let reason = if number > 127 {
                 "it must be at most 127"
             } else if !seen.insert(number) {
@@ -80,15 +86,22 @@ fn add_payload_types(rtc: &mut RtcConfig, payload_types: &[PayloadType]) -> Resu
             } else {
                 continue;
             };
-            return Err(PeerError::Parameter { name: "payload type", value: number.to_string(), reason: reason.into() });
+            return Err(PeerError::Parameter {
+                name: "payload type",
+                value: number.to_string(),
+                reason: reason.into(),
+            });
         }
         // Codecs that str0m can't carry are never sent and their packets are dropped.
-        let Some((_, codec)) = CODECS.iter().find(|(name, _)| *name == payload.codec) else { continue };
-        let clock_rate = Frequency::new(payload.clock_rate_hz).ok_or_else(|| PeerError::Parameter {
-            name: "clock rate",
-            value: payload.clock_rate_hz.to_string(),
-            reason: "it must be above 0".into(),
-        })?;
+        let Some((_, codec)) = CODECS.iter().find(|(name, _)| *name == payload.codec) else {
+            continue;
+        };
+        let clock_rate =
+            Frequency::new(payload.clock_rate_hz).ok_or_else(|| PeerError::Parameter {
+                name: "clock rate",
+                value: payload.clock_rate_hz.to_string(),
+                reason: "it must be above 0".into(),
+            })?;
         rtc.codec_config().add_config(
             payload.payload_type.into(),
             payload.rtx_payload_type.map(Into::into),
@@ -104,14 +117,31 @@ fn add_payload_types(rtc: &mut RtcConfig, payload_types: &[PayloadType]) -> Resu
 fn extension_map(config: &PeerConfig) -> Result<ExtensionMap> {
     let mut map = ExtensionMap::empty();
     let mut uris: [Option<&str>; 15] = [None; 15];
-    for HeaderExtension { id, uri } in config.header_extensions_audio.iter().chain(&config.header_extensions_video) {
-        let refuse = |reason: String| PeerError::Parameter { name: "header extension id", value: id.to_string(), reason };
-        let slot = uris.get_mut(usize::from(*id)).filter(|_| *id > 0).ok_or_else(|| refuse("it must be 1 to 14".into()))?;
+    for HeaderExtension { id, uri } in config
+        .header_extensions_audio
+        .iter()
+        .chain(&config.header_extensions_video)
+    {
+        let refuse = |reason: String| PeerError::Parameter {
+            name: "header extension id",
+            value: id.to_string(),
+            reason,
+        };
+        let slot = uris
+            .get_mut(usize::from(*id))
+            .filter(|_| *id > 0)
+            .ok_or_else(|| refuse("it must be 1 to 14".into()))?;
         if slot.is_some_and(|other| other != uri) {
-            return Err(refuse(format!("it means {} and {uri}; one id has one URI in a bundle", slot.unwrap_or_default())));
+            return Err(refuse(format!(
+                "it means {} and {uri}; one id has one URI in a bundle",
+                slot.unwrap_or_default()
+            )));
         }
         *slot = Some(uri);
-        if let Some(extension) = EXTENSIONS.iter().find(|extension| extension.as_uri() == uri) {
+        if let Some(extension) = EXTENSIONS
+            .iter()
+            .find(|extension| extension.as_uri() == uri)
+        {
             map.set(*id, extension.clone());
         }
     }
@@ -141,26 +171,56 @@ mod tests {
             (vec![payload(96, Some(96))], false),
             (vec![payload(96, None), payload(96, None)], false),
             (vec![payload(128, None)], false),
-            (vec![PayloadType { clock_rate_hz: 0, ..payload(96, None) }], false),
-            (vec![PayloadType { codec: "flexfec".into(), ..payload(96, None) }], true),
+            (
+                vec![PayloadType {
+                    clock_rate_hz: 0,
+                    ..payload(96, None)
+                }],
+                false,
+            ),
+            (
+                vec![PayloadType {
+                    codec: "flexfec".into(),
+                    ..payload(96, None)
+                }],
+                true,
+            ),
         ];
         for (payload_types, accepted) in table {
-            let config = PeerConfig { payload_types, ..PeerConfig::default() };
+            let config = PeerConfig {
+                payload_types,
+                ..PeerConfig::default()
+            };
             assert_eq!(build(&config).is_ok(), accepted, "{config:?}");
         }
     }
 
     #[test]
     fn an_extension_id_means_one_uri() {
-        let extension = |id, uri: &str| HeaderExtension { id, uri: uri.into() };
+        let extension = |id, uri: &str| HeaderExtension {
+            id,
+            uri: uri.into(),
+        };
         let table = [
-            (vec![extension(3, TRANSPORT_CC)], vec![extension(3, TRANSPORT_CC)], true),
-            (vec![extension(3, TRANSPORT_CC)], vec![extension(3, "urn:x")], false),
+            (
+                vec![extension(3, TRANSPORT_CC)],
+                vec![extension(3, TRANSPORT_CC)],
+                true,
+            ),
+            (
+                vec![extension(3, TRANSPORT_CC)],
+                vec![extension(3, "urn:x")],
+                false,
+            ),
             (vec![extension(0, TRANSPORT_CC)], vec![], false),
             (vec![extension(15, TRANSPORT_CC)], vec![], false),
         ];
         for (header_extensions_audio, header_extensions_video, accepted) in table {
-            let config = PeerConfig { header_extensions_audio, header_extensions_video, ..PeerConfig::default() };
+            let config = PeerConfig {
+                header_extensions_audio,
+                header_extensions_video,
+                ..PeerConfig::default()
+            };
             assert_eq!(build(&config).is_ok(), accepted, "{config:?}");
         }
     }

@@ -87,7 +87,8 @@ impl VideoLayer {
 
     /// When the last picture should be encoded again because a key frame is owed and no new picture comes.
     pub fn key_frame_owed_at(&self) -> Option<Instant> {
-        let owed = self.key_frame_wanted && self.is_running() && matches!(self.encoder, Encoder::Idle(_));
+        let owed =
+            self.key_frame_wanted && self.is_running() && matches!(self.encoder, Encoder::Idle(_));
         let last = self.last_key_frame?;
         owed.then_some(last + KEY_FRAME_SPACING)
     }
@@ -148,7 +149,8 @@ impl VideoLayer {
             return false;
         }
         let behind = early_us.unsigned_abs() > interval_us.unsigned_abs() * 2;
-        self.next_due_us = Some(if behind { timestamp_us } else { due_us }.saturating_add(interval_us));
+        self.next_due_us =
+            Some(if behind { timestamp_us } else { due_us }.saturating_add(interval_us));
         true
     }
 
@@ -158,13 +160,20 @@ impl VideoLayer {
             Encoder::Idle(Some(encoder)) if self.encoder_size == size => Some(encoder),
             _ => None,
         };
-        let framerate = if self.send.max_framerate > 0.0 { self.send.max_framerate as f32 } else { DEFAULT_FRAMERATE };
-        let spaced = self.last_key_frame.is_none_or(|last| picture.captured_at >= last + KEY_FRAME_SPACING);
+        let framerate = if self.send.max_framerate > 0.0 {
+            self.send.max_framerate as f32
+        } else {
+            DEFAULT_FRAMERATE
+        };
+        let spaced = self
+            .last_key_frame
+            .is_none_or(|last| picture.captured_at >= last + KEY_FRAME_SPACING);
         let key_frame = encoder.is_none() || (self.key_frame_wanted && spaced);
         if key_frame {
             self.key_frame_wanted = false;
         }
-        let new_rate = (encoder.is_some() && self.applied_bitrate_bps != self.bitrate_bps).then_some(self.bitrate_bps);
+        let new_rate = (encoder.is_some() && self.applied_bitrate_bps != self.bitrate_bps)
+            .then_some(self.bitrate_bps);
         self.applied_bitrate_bps = self.bitrate_bps;
         self.encoder_size = size;
         let task = EncodeTask {
@@ -182,11 +191,22 @@ impl VideoLayer {
             key_frame,
             picture,
         };
-        jobs.submit(JobKey { owner: setup.owner, layer: setup.layer }, move || Outcome::Encoded(task.run()));
+        jobs.submit(
+            JobKey {
+                owner: setup.owner,
+                layer: setup.layer,
+            },
+            move || Outcome::Encoded(task.run()),
+        );
     }
 
     /// The job is back: what is to be sent.
-    pub fn finished(&mut self, outcome: Outcome, setup: &Setup, jobs: &Jobs) -> Option<(Vec<u8>, bool, u64, Instant)> {
+    pub fn finished(
+        &mut self,
+        outcome: Outcome,
+        setup: &Setup,
+        jobs: &Jobs,
+    ) -> Option<(Vec<u8>, bool, u64, Instant)> {
         let encoded = match outcome {
             Outcome::Encoded(encoded) => encoded,
             _ => {
@@ -205,7 +225,12 @@ impl VideoLayer {
                     self.key_frames_encoded += 1;
                     self.last_key_frame = Some(encoded.captured_at);
                 }
-                Some((frame.data, frame.key_frame, encoded.rtp_time, encoded.captured_at))
+                Some((
+                    frame.data,
+                    frame.key_frame,
+                    encoded.rtp_time,
+                    encoded.captured_at,
+                ))
             }
             Ok(None) => {
                 self.frames_dropped += 1;
@@ -227,7 +252,10 @@ impl VideoLayer {
         self.frames_dropped += 1;
         self.key_frame_wanted = true;
         if self.failures == FAILURES_LIMIT {
-            log::error!("ssrc {}: video stops after {FAILURES_LIMIT} failures, the last: {reason}", self.send.ssrc);
+            log::error!(
+                "ssrc {}: video stops after {FAILURES_LIMIT} failures, the last: {reason}",
+                self.send.ssrc
+            );
         } else {
             log::warn!("ssrc {}: a frame was not encoded: {reason}", self.send.ssrc);
         }
@@ -271,10 +299,16 @@ impl EncodeTask {
         }
     }
 
-    fn encode(&self, slot: &mut Option<Box<dyn VideoEncoder>>) -> Result<Option<video::EncodedFrame>, String> {
+    fn encode(
+        &self,
+        slot: &mut Option<Box<dyn VideoEncoder>>,
+    ) -> Result<Option<video::EncodedFrame>, String> {
         let encoder = match slot {
             Some(encoder) => encoder,
-            None => slot.insert(video::create_encoder(self.codec, self.config).map_err(|error| error.to_string())?),
+            None => slot.insert(
+                video::create_encoder(self.codec, self.config)
+                    .map_err(|error| error.to_string())?,
+            ),
         };
         if let Some(bitrate_bps) = self.new_rate {
             encoder.set_rates(bitrate_bps, self.config.framerate);
@@ -288,13 +322,19 @@ impl EncodeTask {
             scaled = video::scale(source, width, height).map_err(|error| error.to_string())?;
             &scaled
         };
-        encoder.encode(frame, self.key_frame, self.picture.timestamp_us).map_err(|error| error.to_string())
+        encoder
+            .encode(frame, self.key_frame, self.picture.timestamp_us)
+            .map_err(|error| error.to_string())
     }
 }
 
 /// Even, at least 2 by 2.
 fn scaled_size(frame: &I420Frame, scale_down_by: f64) -> (u32, u32) {
-    let scale = if scale_down_by.is_finite() { scale_down_by.max(1.0) } else { 1.0 };
+    let scale = if scale_down_by.is_finite() {
+        scale_down_by.max(1.0)
+    } else {
+        1.0
+    };
     let side = |length: u32| (((f64::from(length) / scale).round() as u32) & !1).max(2);
     (side(frame.width()), side(frame.height()))
 }
@@ -304,15 +344,33 @@ mod tests {
     use super::*;
 
     fn layer(max_framerate: f64) -> VideoLayer {
-        VideoLayer::new(SendLayer { rid: None, ssrc: 1, rtx_ssrc: None, scale_down_by: 1.0, max_bitrate_bps: 1, max_framerate })
+        VideoLayer::new(SendLayer {
+            rid: None,
+            ssrc: 1,
+            rtx_ssrc: None,
+            scale_down_by: 1.0,
+            max_bitrate_bps: 1,
+            max_framerate,
+        })
     }
 
     #[test]
     fn the_frame_rate_is_limited_evenly() {
-        for (limit, input_fps, expected) in [(15.0, 30, 15), (20.0, 30, 20), (30.0, 30, 30), (0.0, 60, 60), (30.0, 25, 25)] {
+        for (limit, input_fps, expected) in [
+            (15.0, 30, 15),
+            (20.0, 30, 20),
+            (30.0, 30, 30),
+            (0.0, 60, 60),
+            (30.0, 25, 25),
+        ] {
             let mut layer = layer(limit);
-            let taken = (0..input_fps * 4).filter(|frame| layer.is_due(frame * 1_000_000 / input_fps)).count() as i64;
-            assert!((taken - expected * 4).abs() <= 2, "limit {limit}, input {input_fps}: {taken} in 4 s");
+            let taken = (0..input_fps * 4)
+                .filter(|frame| layer.is_due(frame * 1_000_000 / input_fps))
+                .count() as i64;
+            assert!(
+                (taken - expected * 4).abs() <= 2,
+                "limit {limit}, input {input_fps}: {taken} in 4 s"
+            );
         }
     }
 

@@ -118,7 +118,9 @@ impl VideoReceiver {
     }
 
     fn start(&mut self, key: JobKey, jobs: &Jobs) {
-        let Some(codec) = self.queue.front().map(|frame| frame.codec) else { return };
+        let Some(codec) = self.queue.front().map(|frame| frame.codec) else {
+            return;
+        };
         let decoder = match std::mem::replace(&mut self.decoder, Decoder::Busy(codec)) {
             Decoder::Busy(running) => {
                 self.decoder = Decoder::Busy(running);
@@ -127,9 +129,18 @@ impl VideoReceiver {
             Decoder::Idle(Some((other, decoder))) if other == codec => Some(decoder),
             Decoder::Idle(_) => None,
         };
-        let same_codec = self.queue.iter().take_while(|frame| frame.codec == codec).count();
+        let same_codec = self
+            .queue
+            .iter()
+            .take_while(|frame| frame.codec == codec)
+            .count();
         let frames = self.queue.drain(..same_codec).collect();
-        let task = DecodeTask { codec, decoder, frames, sinks: self.sinks.iter().map(|(_, sink)| sink.clone()).collect() };
+        let task = DecodeTask {
+            codec,
+            decoder,
+            frames,
+            sinks: self.sinks.iter().map(|(_, sink)| sink.clone()).collect(),
+        };
         jobs.submit(key, move || Outcome::Decoded(task.run()));
     }
 
@@ -195,7 +206,13 @@ struct DecodeTask {
 
 impl DecodeTask {
     fn run(mut self) -> Decoded {
-        let mut done = Decoded { decoder: None, frames: 0, key_frames: 0, size: None, error: None };
+        let mut done = Decoded {
+            decoder: None,
+            frames: 0,
+            key_frames: 0,
+            size: None,
+            error: None,
+        };
         let mut decoder = self.decoder.take();
         let result = catch_unwind(AssertUnwindSafe(|| self.decode(&mut decoder, &mut done)));
         match result {
@@ -210,13 +227,20 @@ impl DecodeTask {
         done
     }
 
-    fn decode(&self, slot: &mut Option<Box<dyn VideoDecoder>>, done: &mut Decoded) -> Result<(), String> {
+    fn decode(
+        &self,
+        slot: &mut Option<Box<dyn VideoDecoder>>,
+        done: &mut Decoded,
+    ) -> Result<(), String> {
         for frame in &self.frames {
             let decoder = match slot {
                 Some(decoder) => decoder,
-                None => slot.insert(video::create_decoder(self.codec).map_err(|error| error.to_string())?),
+                None => slot
+                    .insert(video::create_decoder(self.codec).map_err(|error| error.to_string())?),
             };
-            let picture = decoder.decode(&frame.data).map_err(|error| error.to_string())?;
+            let picture = decoder
+                .decode(&frame.data)
+                .map_err(|error| error.to_string())?;
             done.frames += 1;
             done.key_frames += u64::from(frame.key_frame);
             let Some(picture) = picture else { continue };

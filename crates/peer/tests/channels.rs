@@ -8,8 +8,14 @@ use common::{LEFT, Link, Pair, RIGHT};
 use greenroom_peer::{ChannelConfig, ChannelSender, PeerEvent, SendOutcome};
 
 fn open(pair: &mut Pair, label: &str, max_retransmits: Option<u16>) -> ChannelSender {
-    let sender = pair.peers[LEFT].channel_table().create(max_retransmits.is_none());
-    let config = ChannelConfig { label: label.into(), ordered: max_retransmits.is_none(), max_retransmits };
+    let sender = pair.peers[LEFT]
+        .channel_table()
+        .create(max_retransmits.is_none());
+    let config = ChannelConfig {
+        label: label.into(),
+        ordered: max_retransmits.is_none(),
+        max_retransmits,
+    };
     let now = pair.now;
     pair.peers[LEFT].open_channel(sender.clone(), config, now);
     sender
@@ -65,7 +71,12 @@ fn channels_opened_before_connecting_open_on_both_sides() {
 fn a_reliable_channel_delivers_everything_in_order_under_loss() {
     let mut pair = Pair::connected(2);
     let channel = open(&mut pair, "_reliable", None);
-    pair.link = Link { delay: Duration::from_millis(20), jitter: Duration::from_millis(20), loss: 0.05 };
+    pair.link = Link {
+        delay: Duration::from_millis(20),
+        jitter: Duration::from_millis(20),
+        loss: 0.05,
+        ..Link::default()
+    };
     let mut next = 0u32;
     while next < 100 {
         let message = next.to_be_bytes().repeat(1000);
@@ -107,14 +118,27 @@ fn a_full_channel_says_so_and_reports_when_it_has_room() {
     while send(&mut pair, &channel, &message) {
         accepted += 1;
     }
-    assert!((65..=75).contains(&accepted), "{accepted} of 60 kB in 4 MiB");
+    assert!(
+        (65..=75).contains(&accepted),
+        "{accepted} of 60 kB in 4 MiB"
+    );
     assert!(channel.buffered_amount() <= 4 << 20);
     let writable = PeerEvent::ChannelWritable(channel.number());
     assert!(!pair.saw(LEFT, |event| *event == writable));
-    pair.run_until("writable", |pair| pair.saw(LEFT, |event| *event == writable));
+    pair.run_until("writable", |pair| {
+        pair.saw(LEFT, |event| *event == writable)
+    });
     assert!(send(&mut pair, &channel, &message));
-    pair.run_until("all arrived", |pair| messages(pair, RIGHT).len() == accepted + 1);
-    assert_eq!(pair.events[LEFT].iter().filter(|event| **event == writable).count(), 1);
+    pair.run_until("all arrived", |pair| {
+        messages(pair, RIGHT).len() == accepted + 1
+    });
+    assert_eq!(
+        pair.events[LEFT]
+            .iter()
+            .filter(|event| **event == writable)
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -127,7 +151,13 @@ fn messages_of_every_size_arrive_whole() {
         assert!(send(&mut pair, &channel, &vec![size as u8; size]));
         pair.run_for(Duration::from_millis(300));
     }
-    assert!(channel.send(&[0; 65_536]).is_err(), "above the remote's limit");
-    let arrived: Vec<usize> = messages(&pair, RIGHT).iter().map(|(_, data)| data.len()).collect();
+    assert!(
+        channel.send(&[0; 65_536]).is_err(),
+        "above the remote's limit"
+    );
+    let arrived: Vec<usize> = messages(&pair, RIGHT)
+        .iter()
+        .map(|(_, data)| data.len())
+        .collect();
     assert_eq!(arrived, sizes);
 }

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use greenroom_media::audio::{AudioError, CaptureQueue, ENGINE_RATE_HZ, FrameRing, Push, Resampler, ResamplerQuality};
+use greenroom_media::audio::{
+    AudioError, CaptureQueue, ENGINE_RATE_HZ, FrameRing, Push, Resampler, ResamplerQuality,
+};
 use greenroom_net::{Engine, EventPort as Port, Payload, next_handle};
 use greenroom_peer::AudioSink;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -58,7 +60,9 @@ impl SenderFeed {
         }
         self.ticks = 0;
         let block = std::mem::take(&mut self.pending);
-        let Some(backend) = self.backend.upgrade() else { return false };
+        let Some(backend) = self.backend.upgrade() else {
+            return false;
+        };
         if self.in_flight.fetch_add(1, Ordering::AcqRel) >= BLOCKS_IN_FLIGHT {
             self.in_flight.fetch_sub(1, Ordering::AcqRel);
             return true;
@@ -102,7 +106,9 @@ impl SourceShared {
             return false;
         }
         let drained = state.queue.drain_10ms(block);
-        state.senders.retain_mut(|sender| sender.push(block, self.rate_hz, self.channels));
+        state
+            .senders
+            .retain_mut(|sender| sender.push(block, self.rate_hz, self.channels));
         for tap in &mut state.taps {
             tap.resampled.clear();
             tap.resampler.process(block, &mut tap.resampled);
@@ -112,13 +118,18 @@ impl SourceShared {
             self.captured(ticket);
         }
         if drained.became_empty {
-            self.port.push(self.handle, event_kinds::DRAINED, Payload::None);
+            self.port
+                .push(self.handle, event_kinds::DRAINED, Payload::None);
         }
         true
     }
 
     fn captured(&self, ticket: u64) {
-        self.port.push(self.handle, event_kinds::CAPTURED, Payload::Integer(ticket as i64));
+        self.port.push(
+            self.handle,
+            event_kinds::CAPTURED,
+            Payload::Integer(ticket as i64),
+        );
     }
 
     /// Feed a sender of a peer from now on.
@@ -134,7 +145,9 @@ impl SourceShared {
     }
 
     pub fn detach_sender(&self, peer_handle: u64, mid: &str) {
-        lock(&self.state).senders.retain(|sender| sender.peer_handle != peer_handle || sender.mid != mid);
+        lock(&self.state)
+            .senders
+            .retain(|sender| sender.peer_handle != peer_handle || sender.mid != mid);
     }
 
     fn close(&self) {
@@ -160,18 +173,38 @@ pub struct AudioSource {
 #[pymethods]
 impl AudioSource {
     #[new]
-    fn new(port: &EventPort, sample_rate_hz: i64, num_channels: i64, queue_size_ms: i64) -> PyResult<Self> {
+    fn new(
+        port: &EventPort,
+        sample_rate_hz: i64,
+        num_channels: i64,
+        queue_size_ms: i64,
+    ) -> PyResult<Self> {
         let (rate_hz, channels) = (rate(sample_rate_hz), count(num_channels));
-        let queue = CaptureQueue::new(rate_hz, channels, rate(queue_size_ms)).map_err(value_error)?;
-        let state = SourceState { queue, senders: vec![], taps: vec![], closed: false };
-        let shared =
-            Arc::new(SourceShared { handle: next_handle(), port: port.port(), rate_hz, channels, state: Mutex::new(state) });
+        let queue =
+            CaptureQueue::new(rate_hz, channels, rate(queue_size_ms)).map_err(value_error)?;
+        let state = SourceState {
+            queue,
+            senders: vec![],
+            taps: vec![],
+            closed: false,
+        };
+        let shared = Arc::new(SourceShared {
+            handle: next_handle(),
+            port: port.port(),
+            rate_hz,
+            channels,
+            state: Mutex::new(state),
+        });
         let weak = Arc::downgrade(&shared);
         let mut block = Vec::new();
-        Engine::global().media_clock().register(Box::new(move |_, ticks| {
-            let Some(shared) = weak.upgrade() else { return false };
-            (0..ticks).all(|_| shared.tick(&mut block))
-        }));
+        Engine::global()
+            .media_clock()
+            .register(Box::new(move |_, ticks| {
+                let Some(shared) = weak.upgrade() else {
+                    return false;
+                };
+                (0..ticks).all(|_| shared.tick(&mut block))
+            }));
         Ok(Self { shared })
     }
 
@@ -186,10 +219,17 @@ impl AudioSource {
         let pushed = py.detach(|| {
             let pcm = samples_of(bytes)?;
             let mut state = lock(&self.shared.state);
-            Some(if state.closed { Ok(Push::Done) } else { state.queue.push(&pcm) })
+            Some(if state.closed {
+                Ok(Push::Done)
+            } else {
+                state.queue.push(&pcm)
+            })
         });
         match pushed {
-            None => Err(engine_error(format_args!("{} bytes are no whole int16 samples", bytes.len()))),
+            None => Err(engine_error(format_args!(
+                "{} bytes are no whole int16 samples",
+                bytes.len()
+            ))),
             Some(Err(error)) => Err(engine_error(error)),
             Some(Ok(Push::Done)) => Ok(0),
             Some(Ok(Push::Wait(ticket))) => Ok(ticket),
@@ -245,7 +285,8 @@ impl AudioSink for StreamShared {
         let was_empty = state.ring.is_empty();
         state.ring.push_block(pcm, channels);
         if was_empty && !state.ring.is_empty() {
-            self.port.push(self.handle, event_kinds::STREAM_READY, Payload::None);
+            self.port
+                .push(self.handle, event_kinds::STREAM_READY, Payload::None);
         }
     }
 
@@ -253,7 +294,8 @@ impl AudioSink for StreamShared {
         let mut state = lock(&self.state);
         if !state.ended && !state.closed {
             state.ended = true;
-            self.port.push(self.handle, event_kinds::STREAM_ENDED, Payload::None);
+            self.port
+                .push(self.handle, event_kinds::STREAM_ENDED, Payload::None);
         }
     }
 }
@@ -284,9 +326,24 @@ impl AudioStream {
     ) -> PyResult<Self> {
         let channels = count(num_channels);
         let capacity = usize::try_from(capacity_frames).unwrap_or(0);
-        let ring = FrameRing::new(rate(sample_rate_hz), channels, rate(frame_size_ms), capacity).map_err(value_error)?;
-        let state = Mutex::new(RingState { ring, ended: false, closed: false });
-        let shared = Arc::new(StreamShared { handle: next_handle(), port: port.port(), channels, state });
+        let ring = FrameRing::new(
+            rate(sample_rate_hz),
+            channels,
+            rate(frame_size_ms),
+            capacity,
+        )
+        .map_err(value_error)?;
+        let state = Mutex::new(RingState {
+            ring,
+            ended: false,
+            closed: false,
+        });
+        let shared = Arc::new(StreamShared {
+            handle: next_handle(),
+            port: port.port(),
+            channels,
+            state,
+        });
         let origin = attach(origin, &shared)?;
         Ok(Self { shared, origin })
     }
@@ -298,7 +355,10 @@ impl AudioStream {
 
     fn pop<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyByteArray>, usize)> {
         let frame = lock(&self.shared.state).ring.pop()?;
-        Some((PyByteArray::new(py, &bytes_of(&frame)), frame.len() / self.shared.channels))
+        Some((
+            PyByteArray::new(py, &bytes_of(&frame)),
+            frame.len() / self.shared.channels,
+        ))
     }
 
     #[getter]
@@ -324,7 +384,9 @@ impl AudioStream {
             }
             Origin::Source(source) => {
                 if let Some(source) = source.upgrade() {
-                    lock(&source.state).taps.retain(|tap| tap.stream.handle != handle);
+                    lock(&source.state)
+                        .taps
+                        .retain(|tap| tap.stream.handle != handle);
                 }
             }
         }
@@ -341,25 +403,43 @@ fn attach(origin: &Bound<'_, PyAny>, shared: &Arc<StreamShared>) -> PyResult<Ori
     if let Ok(receiver) = origin.cast::<Receiver>() {
         let receiver = receiver.get();
         if receiver.kind() != "audio" {
-            return Err(engine_error(format_args!("the receiver on mid {:?} is video; use VideoStream", receiver.mid())));
+            return Err(engine_error(format_args!(
+                "the receiver on mid {:?} is video; use VideoStream",
+                receiver.mid()
+            )));
         }
         let (id, sink) = (receiver.handle(), shared.clone());
-        let attached = receiver.backend().post(move |peer, now| peer.attach_audio_sink(id, sink.handle, sink, now));
+        let attached = receiver
+            .backend()
+            .post(move |peer, now| peer.attach_audio_sink(id, sink.handle, sink, now));
         if !attached {
             shared.end();
         }
         return Ok(Origin::Receiver(receiver.backend().clone()));
     }
     let Ok(source) = origin.cast::<AudioSource>() else {
-        return Err(PyTypeError::new_err(format!("origin must be a Receiver or an AudioSource, not {}", origin.get_type())));
+        return Err(PyTypeError::new_err(format!(
+            "origin must be a Receiver or an AudioSource, not {}",
+            origin.get_type()
+        )));
     };
     let source = &source.get().shared;
-    let resampler = Resampler::new(source.rate_hz, source.channels, ENGINE_RATE_HZ, source.channels).map_err(value_error)?;
+    let resampler = Resampler::new(
+        source.rate_hz,
+        source.channels,
+        ENGINE_RATE_HZ,
+        source.channels,
+    )
+    .map_err(value_error)?;
     let mut state = lock(&source.state);
     if state.closed {
         shared.end();
     } else {
-        state.taps.push(Tap { stream: shared.clone(), resampler, resampled: vec![] });
+        state.taps.push(Tap {
+            stream: shared.clone(),
+            resampler,
+            resampled: vec![],
+        });
     }
     Ok(Origin::Source(Arc::downgrade(source)))
 }
@@ -383,18 +463,39 @@ pub struct AudioResampler {
 impl AudioResampler {
     #[new]
     #[pyo3(signature = (input_rate_hz, output_rate_hz, num_channels, quality = "medium"))]
-    fn new(input_rate_hz: i64, output_rate_hz: i64, num_channels: i64, quality: &str) -> PyResult<Self> {
+    fn new(
+        input_rate_hz: i64,
+        output_rate_hz: i64,
+        num_channels: i64,
+        quality: &str,
+    ) -> PyResult<Self> {
         let Some((_, quality)) = QUALITIES.iter().find(|(name, _)| *name == quality) else {
             let names: Vec<&str> = QUALITIES.iter().map(|(name, _)| *name).collect();
-            return Err(PyValueError::new_err(format!("quality {quality:?} is unknown; use one of {}", names.join(", "))));
+            return Err(PyValueError::new_err(format!(
+                "quality {quality:?} is unknown; use one of {}",
+                names.join(", ")
+            )));
         };
         let channels = count(num_channels);
-        let resampler = Resampler::with_quality(rate(input_rate_hz), channels, rate(output_rate_hz), channels, *quality)
-            .map_err(value_error)?;
-        Ok(Self { channels, resampler: Mutex::new(resampler) })
+        let resampler = Resampler::with_quality(
+            rate(input_rate_hz),
+            channels,
+            rate(output_rate_hz),
+            channels,
+            *quality,
+        )
+        .map_err(value_error)?;
+        Ok(Self {
+            channels,
+            resampler: Mutex::new(resampler),
+        })
     }
 
-    fn push<'py>(&self, py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyByteArray>> {
+    fn push<'py>(
+        &self,
+        py: Python<'py>,
+        data: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyByteArray>> {
         let data = BufferBytes::new(data)?;
         let bytes = data.as_slice();
         let converted = py.detach(|| {
@@ -406,7 +507,11 @@ impl AudioResampler {
         match converted {
             Some(bytes) => Ok(PyByteArray::new(py, &bytes)),
             None => {
-                let text = format!("{} bytes are no whole int16 samples of {} channels", bytes.len(), self.channels);
+                let text = format!(
+                    "{} bytes are no whole int16 samples of {} channels",
+                    bytes.len(),
+                    self.channels
+                );
                 Err(engine_error(text))
             }
         }

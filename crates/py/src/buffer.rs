@@ -34,10 +34,14 @@ impl<'py> BufferBytes<'py> {
 /// Native-endian samples; None when the bytes are no whole ones.
 pub fn samples_of(bytes: &[u8]) -> Option<Vec<i16>> {
     let (pairs, rest) = bytes.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|pair| i16::from_ne_bytes(*pair)).collect())
+    rest.is_empty()
+        .then(|| pairs.iter().map(|pair| i16::from_ne_bytes(*pair)).collect())
 }
 
 /// The bytes of samples.
 pub fn bytes_of(samples: &[i16]) -> Vec<u8> {
-    samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect()
+    samples
+        .iter()
+        .flat_map(|sample| sample.to_ne_bytes())
+        .collect()
 }

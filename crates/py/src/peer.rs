@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use greenroom_media::video::Codec;
 use greenroom_net::{Sockets, bind_udp_all, local_addresses, next_handle};
 use greenroom_peer::{
-    AudioSenderConfig, ChannelConfig, ChannelTable, PeerConfig, PeerError, ReceiverConfig, RemoteParameters, SendOutcome, TrackKind,
-    VideoSenderConfig,
+    AudioSenderConfig, ChannelConfig, ChannelTable, PeerConfig, PeerError, ReceiverConfig,
+    RemoteParameters, SendOutcome, TrackKind, VideoSenderConfig,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -50,7 +50,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn extensions(extensions: Vec<HeaderExtension>) -> Vec<greenroom_peer::HeaderExtension> {
-    let convert = |extension: HeaderExtension| greenroom_peer::HeaderExtension { id: extension.id, uri: extension.uri };
+    let convert = |extension: HeaderExtension| greenroom_peer::HeaderExtension {
+        id: extension.id,
+        uri: extension.uri,
+    };
     extensions.into_iter().map(convert).collect()
 }
 
@@ -82,7 +85,9 @@ impl Peer {
     fn call<R: Send + 'static>(
         &self,
         py: Python<'_>,
-        f: impl FnOnce(&mut greenroom_peer::Peer, std::time::Instant) -> Result<R, PeerError> + Send + 'static,
+        f: impl FnOnce(&mut greenroom_peer::Peer, std::time::Instant) -> Result<R, PeerError>
+        + Send
+        + 'static,
     ) -> PyResult<R> {
         match py.detach(|| self.backend.call(f)) {
             Some(Ok(result)) => Ok(result),
@@ -94,7 +99,9 @@ impl Peer {
     fn close_all(&self) {
         self.backend.close();
         let feeds = std::mem::take(&mut *lock(&self.feeds));
-        feeds.iter().for_each(|(mid, feed)| feed.detach(self.handle, mid));
+        feeds
+            .iter()
+            .for_each(|(mid, feed)| feed.detach(self.handle, mid));
     }
 }
 
@@ -119,7 +126,13 @@ impl Peer {
         let backend = PeerBackend::new(&config, port.port(), handle).map_err(engine_error)?;
         let made = backend.call(|peer, _| (peer.local_credentials(), peer.channel_table()));
         let (credentials, channels) = made.ok_or_else(|| closed("Peer"))?;
-        Ok(Self { handle, backend, channels, credentials: Mutex::new(credentials), feeds: Mutex::default() })
+        Ok(Self {
+            handle,
+            backend,
+            channels,
+            credentials: Mutex::new(credentials),
+            feeds: Mutex::default(),
+        })
     }
 
     #[getter]
@@ -156,11 +169,17 @@ impl Peer {
                 }
             }
             if udp.is_empty() {
-                return Err(format!("no UDP socket could be bound on any local address ({})", refusals.join("; ")));
+                return Err(format!(
+                    "no UDP socket could be bound on any local address ({})",
+                    refusals.join("; ")
+                ));
             }
-            self.backend.start(Sockets { udp, tcp_listeners: vec![] }).unwrap_or_else(|| {
-                Err("this peer is closed, or has gathered already".into())
-            })
+            self.backend
+                .start(Sockets {
+                    udp,
+                    tcp_listeners: vec![],
+                })
+                .unwrap_or_else(|| Err("this peer is closed, or has gathered already".into()))
         });
         started.map_err(engine_error)
     }
@@ -178,12 +197,21 @@ impl Peer {
         max_message_size: u64,
     ) -> PyResult<()> {
         let max_message_size = u32::try_from(max_message_size).unwrap_or(u32::MAX);
-        let remote = RemoteParameters { ice_ufrag, ice_pwd, fingerprint, dtls_active, ice_lite, max_message_size };
+        let remote = RemoteParameters {
+            ice_ufrag,
+            ice_pwd,
+            fingerprint,
+            dtls_active,
+            ice_lite,
+            max_message_size,
+        };
         self.call(py, move |peer, now| peer.set_remote(&remote, now))
     }
 
     fn add_remote_candidate(&self, py: Python<'_>, candidate: String) -> PyResult<()> {
-        self.call(py, move |peer, now| peer.add_remote_candidate(&candidate, now))
+        self.call(py, move |peer, now| {
+            peer.add_remote_candidate(&candidate, now)
+        })
     }
 
     fn restart_ice(&self, py: Python<'_>) -> PyResult<(String, String)> {
@@ -193,11 +221,24 @@ impl Peer {
     }
 
     #[pyo3(signature = (label, *, ordered = true, max_retransmits = None))]
-    fn open_channel(&self, py: Python<'_>, label: String, ordered: bool, max_retransmits: Option<u16>) -> PyResult<u32> {
+    fn open_channel(
+        &self,
+        py: Python<'_>,
+        label: String,
+        ordered: bool,
+        max_retransmits: Option<u16>,
+    ) -> PyResult<u32> {
         let sender = self.channels.create(max_retransmits.is_none());
         let number = sender.number();
-        let config = ChannelConfig { label, ordered, max_retransmits };
-        if py.detach(|| self.backend.post(move |peer, now| peer.open_channel(sender, config, now))) {
+        let config = ChannelConfig {
+            label,
+            ordered,
+            max_retransmits,
+        };
+        if py.detach(|| {
+            self.backend
+                .post(move |peer, now| peer.open_channel(sender, config, now))
+        }) {
             Ok(number)
         } else {
             Err(closed("Peer"))
@@ -221,7 +262,11 @@ impl Peer {
     }
 
     fn buffered_amount(&self, channel: u32) -> PyResult<usize> {
-        Ok(self.channels.get(channel).map_err(engine_error)?.buffered_amount())
+        Ok(self
+            .channels
+            .get(channel)
+            .map_err(engine_error)?
+            .buffered_amount())
     }
 
     #[pyo3(signature = (mid, source, *, ssrc, payload_type, bitrate_bps, stereo = false, dtx = true, fec = true))]
@@ -239,9 +284,18 @@ impl Peer {
         fec: bool,
     ) -> PyResult<()> {
         let source = audio::open_source(source)?;
-        let config = AudioSenderConfig { ssrc, payload_type, bitrate_bps, stereo, dtx, fec };
+        let config = AudioSenderConfig {
+            ssrc,
+            payload_type,
+            bitrate_bps,
+            stereo,
+            dtx,
+            fec,
+        };
         let name = mid.clone();
-        self.call(py, move |peer, now| peer.add_audio_sender(&name, config, now))?;
+        self.call(py, move |peer, now| {
+            peer.add_audio_sender(&name, config, now)
+        })?;
         py.detach(|| source.attach_sender(self.handle, &mid, &self.backend));
         lock(&self.feeds).insert(mid, Feed::Audio(source));
         Ok(())
@@ -263,12 +317,23 @@ impl Peer {
         let codec = match codec {
             "vp8" => Codec::Vp8,
             "h264" => Codec::H264,
-            _ => return Err(engine_error(format_args!("codec {codec:?} can't be encoded; use vp8 or h264"))),
+            _ => {
+                return Err(engine_error(format_args!(
+                    "codec {codec:?} can't be encoded; use vp8 or h264"
+                )));
+            }
         };
         let layers = layers.into_iter().map(send_layer).collect();
-        let config = VideoSenderConfig { codec, payload_type, layers, is_screencast };
+        let config = VideoSenderConfig {
+            codec,
+            payload_type,
+            layers,
+            is_screencast,
+        };
         let name = mid.clone();
-        self.call(py, move |peer, now| peer.add_video_sender(&name, config, now))?;
+        self.call(py, move |peer, now| {
+            peer.add_video_sender(&name, config, now)
+        })?;
         py.detach(|| source.attach_sender(self.handle, &mid, &self.backend));
         lock(&self.feeds).insert(mid, Feed::Video(source));
         Ok(())
@@ -278,8 +343,16 @@ impl Peer {
         self.call(py, move |peer, now| peer.set_sender_muted(&mid, muted, now))
     }
 
-    fn set_layer_active(&self, py: Python<'_>, mid: String, rid: String, active: bool) -> PyResult<()> {
-        self.call(py, move |peer, now| peer.set_layer_active(&mid, &rid, active, now))
+    fn set_layer_active(
+        &self,
+        py: Python<'_>,
+        mid: String,
+        rid: String,
+        active: bool,
+    ) -> PyResult<()> {
+        self.call(py, move |peer, now| {
+            peer.set_layer_active(&mid, &rid, active, now)
+        })
     }
 
     fn remove_sender(&self, py: Python<'_>, mid: String) -> PyResult<()> {
@@ -294,17 +367,38 @@ impl Peer {
     }
 
     #[pyo3(signature = (mid, *, kind, ssrc, rtx_ssrc = None))]
-    fn add_receiver(&self, py: Python<'_>, mid: String, kind: &str, ssrc: u32, rtx_ssrc: Option<u32>) -> PyResult<Receiver> {
+    fn add_receiver(
+        &self,
+        py: Python<'_>,
+        mid: String,
+        kind: &str,
+        ssrc: u32,
+        rtx_ssrc: Option<u32>,
+    ) -> PyResult<Receiver> {
         let kind = match kind {
             "audio" => TrackKind::Audio,
             "video" => TrackKind::Video,
-            _ => return Err(engine_error(format_args!("kind {kind:?} is unknown; use audio or video"))),
+            _ => {
+                return Err(engine_error(format_args!(
+                    "kind {kind:?} is unknown; use audio or video"
+                )));
+            }
         };
         let handle = next_handle();
         let name = mid.clone();
-        let config = ReceiverConfig { id: handle, kind, ssrc, rtx_ssrc };
+        let config = ReceiverConfig {
+            id: handle,
+            kind,
+            ssrc,
+            rtx_ssrc,
+        };
         self.call(py, move |peer, now| peer.add_receiver(&name, config, now))?;
-        Ok(Receiver { handle, mid, kind: kind.name(), backend: self.backend.clone() })
+        Ok(Receiver {
+            handle,
+            mid,
+            kind: kind.name(),
+            backend: self.backend.clone(),
+        })
     }
 
     fn remove_receiver(&self, py: Python<'_>, mid: String) -> PyResult<()> {

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use greenroom_net::{Endpoint, EndpointHandle, Engine, EventPort, Payload, Protocol, Received, Sockets, Transmit, TransmitQueue};
+use greenroom_net::{
+    Endpoint, EndpointHandle, Engine, EventPort, Payload, Protocol, Received, Sockets, Transmit,
+    TransmitQueue,
+};
 use greenroom_peer::{JobRunner, Peer, PeerConfig, PeerEvent};
 
 use crate::event_kinds;
@@ -33,12 +36,24 @@ impl PeerEndpoint {
             PeerEvent::IceState(state) => (event_kinds::ICE_STATE, Payload::Text(state.into())),
             PeerEvent::Connected => (event_kinds::CONNECTED, Payload::None),
             PeerEvent::Failed(reason) => (event_kinds::FAILED, Payload::Text(reason)),
-            PeerEvent::ChannelOpen(channel, label) => (event_kinds::CHANNEL_OPEN, Payload::Channel(channel, label)),
-            PeerEvent::ChannelMessage(channel, data) => (event_kinds::CHANNEL_MESSAGE, Payload::Message(channel, data)),
-            PeerEvent::ChannelClosed(channel) => (event_kinds::CHANNEL_CLOSED, Payload::Integer(channel.into())),
-            PeerEvent::ChannelWritable(channel) => (event_kinds::CHANNEL_WRITABLE, Payload::Integer(channel.into())),
+            PeerEvent::ChannelOpen(channel, label) => {
+                (event_kinds::CHANNEL_OPEN, Payload::Channel(channel, label))
+            }
+            PeerEvent::ChannelMessage(channel, data) => (
+                event_kinds::CHANNEL_MESSAGE,
+                Payload::Message(channel, data),
+            ),
+            PeerEvent::ChannelClosed(channel) => (
+                event_kinds::CHANNEL_CLOSED,
+                Payload::Integer(channel.into()),
+            ),
+            PeerEvent::ChannelWritable(channel) => (
+                event_kinds::CHANNEL_WRITABLE,
+                Payload::Integer(channel.into()),
+            ),
             PeerEvent::ReceiverStarted(receiver) => {
-                self.port.push(receiver, event_kinds::RECEIVER_STARTED, Payload::None);
+                self.port
+                    .push(receiver, event_kinds::RECEIVER_STARTED, Payload::None);
                 return true;
             }
         };
@@ -53,7 +68,12 @@ impl PeerEndpoint {
 impl Endpoint for PeerEndpoint {
     fn handle_datagram(&mut self, now: Instant, received: Received<'_>) {
         if received.protocol == Protocol::Udp {
-            self.peer.handle_datagram(now, received.source, received.destination, received.contents);
+            self.peer.handle_datagram(
+                now,
+                received.source,
+                received.destination,
+                received.contents,
+            );
             self.report();
         }
     }
@@ -82,7 +102,11 @@ impl Endpoint for PeerEndpoint {
         let was_open = self.peer.is_open();
         self.peer.close(Instant::now());
         if was_open {
-            self.port.push(self.handle, event_kinds::FAILED, Payload::Text(reason.into()));
+            self.port.push(
+                self.handle,
+                event_kinds::FAILED,
+                Payload::Text(reason.into()),
+            );
         }
     }
 }
@@ -117,10 +141,22 @@ impl JobRunner for PoolRunner {
 }
 
 impl PeerBackend {
-    pub fn new(config: &PeerConfig, port: EventPort, handle: u64) -> greenroom_peer::Result<Arc<Self>> {
-        let backend = Arc::new(Self { state: Mutex::new(State::Closed), wake_pending: AtomicBool::new(false) });
+    pub fn new(
+        config: &PeerConfig,
+        port: EventPort,
+        handle: u64,
+    ) -> greenroom_peer::Result<Arc<Self>> {
+        let backend = Arc::new(Self {
+            state: Mutex::new(State::Closed),
+            wake_pending: AtomicBool::new(false),
+        });
         let weak = Arc::downgrade(&backend);
-        let peer = Peer::new(config, Arc::new(PoolRunner), Arc::new(move || wake(&weak)), Instant::now())?;
+        let peer = Peer::new(
+            config,
+            Arc::new(PoolRunner),
+            Arc::new(move || wake(&weak)),
+            Instant::now(),
+        )?;
         *backend.lock() = State::Local(Box::new(PeerEndpoint { peer, port, handle }));
         Ok(backend)
     }
@@ -154,7 +190,10 @@ impl PeerBackend {
     }
 
     /// Run `f` on the peer and wait for what it returns. None when it is closed. Without the GIL, please.
-    pub fn call<R: Send + 'static>(&self, f: impl FnOnce(&mut Peer, Instant) -> R + Send + 'static) -> Option<R> {
+    pub fn call<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Peer, Instant) -> R + Send + 'static,
+    ) -> Option<R> {
         let handle = match &mut *self.lock() {
             State::Closed => return None,
             State::Running(handle) => handle.clone(),
@@ -174,19 +213,29 @@ impl PeerBackend {
     /// Give the peer its sockets and a worker; the candidates as lines. None when it is closed, or has them already.
     pub fn start(&self, sockets: Sockets) -> Option<Result<Vec<String>, String>> {
         let mut state = self.lock();
-        let State::Local(endpoint) = &mut *state else { return None };
-        let addresses: Result<Vec<SocketAddr>, _> = sockets.udp.iter().map(|socket| socket.local_addr()).collect();
+        let State::Local(endpoint) = &mut *state else {
+            return None;
+        };
+        let addresses: Result<Vec<SocketAddr>, _> = sockets
+            .udp
+            .iter()
+            .map(|socket| socket.local_addr())
+            .collect();
         let addresses = match addresses {
             Ok(addresses) => addresses,
             Err(error) => return Some(Err(error.to_string())),
         };
         let now = Instant::now();
-        let lines = addresses.into_iter().map(|address| endpoint.peer.add_local_address(address, now));
+        let lines = addresses
+            .into_iter()
+            .map(|address| endpoint.peer.add_local_address(address, now));
         let lines = match lines.collect::<greenroom_peer::Result<Vec<String>>>() {
             Ok(lines) => lines,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else { return None };
+        let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else {
+            return None;
+        };
         match Engine::global().spawn(sockets, move |_| *endpoint) {
             Ok(handle) => *state = State::Running(handle),
             Err(error) => return Some(Err(error.to_string())),
@@ -214,7 +263,9 @@ impl PeerBackend {
 
 /// Results of jobs wait: let the peer look, once however many there are.
 fn wake(backend: &Weak<PeerBackend>) {
-    let Some(backend) = backend.upgrade() else { return };
+    let Some(backend) = backend.upgrade() else {
+        return;
+    };
     if backend.wake_pending.swap(true, Ordering::AcqRel) {
         return;
     }

@@ -50,7 +50,9 @@ struct SenderFeed {
 impl SenderFeed {
     /// False: the peer is gone.
     fn push(&self, frame: &I420Frame, timestamp_us: i64) -> bool {
-        let Some(backend) = self.backend.upgrade() else { return false };
+        let Some(backend) = self.backend.upgrade() else {
+            return false;
+        };
         let replaced = lock(&self.slot).replace((frame.clone(), timestamp_us));
         if replaced.is_some() {
             return true;
@@ -89,15 +91,25 @@ impl SourceShared {
         if state.closed {
             return;
         }
-        state.senders.retain(|sender| sender.push(&frame, timestamp_us));
-        state.taps.iter().for_each(|tap| tap.push_frame(&frame, timestamp_us));
+        state
+            .senders
+            .retain(|sender| sender.push(&frame, timestamp_us));
+        state
+            .taps
+            .iter()
+            .for_each(|tap| tap.push_frame(&frame, timestamp_us));
         state.latest = Some((frame, timestamp_us));
     }
 
     /// Feed a sender of a peer from now on, starting with the picture at hand.
     pub fn attach_sender(&self, peer_handle: u64, mid: &str, backend: &Arc<PeerBackend>) {
         let mut state = lock(&self.state);
-        let feed = SenderFeed { peer_handle, mid: mid.into(), backend: Arc::downgrade(backend), slot: Arc::default() };
+        let feed = SenderFeed {
+            peer_handle,
+            mid: mid.into(),
+            backend: Arc::downgrade(backend),
+            slot: Arc::default(),
+        };
         if let Some((frame, timestamp_us)) = &state.latest {
             feed.push(frame, *timestamp_us);
         }
@@ -105,11 +117,19 @@ impl SourceShared {
     }
 
     pub fn detach_sender(&self, peer_handle: u64, mid: &str) {
-        lock(&self.state).senders.retain(|sender| sender.peer_handle != peer_handle || sender.mid != mid);
+        lock(&self.state)
+            .senders
+            .retain(|sender| sender.peer_handle != peer_handle || sender.mid != mid);
     }
 
     fn close(&self) {
-        let state = std::mem::replace(&mut *lock(&self.state), SourceState { closed: true, ..SourceState::default() });
+        let state = std::mem::replace(
+            &mut *lock(&self.state),
+            SourceState {
+                closed: true,
+                ..SourceState::default()
+            },
+        );
         state.taps.iter().for_each(|tap| tap.end());
     }
 }
@@ -127,7 +147,12 @@ impl VideoSource {
     fn new(width: i64, height: i64, is_screencast: bool) -> Self {
         // Size and kind are what the caller announces; pictures may have any size, and the sender says what it is for.
         let _ = (width, height, is_screencast);
-        Self { shared: Arc::new(SourceShared { handle: next_handle(), state: Mutex::default() }) }
+        Self {
+            shared: Arc::new(SourceShared {
+                handle: next_handle(),
+                state: Mutex::default(),
+            }),
+        }
     }
 
     #[getter]
@@ -152,9 +177,22 @@ impl VideoSource {
         let data = BufferBytes::new(data)?;
         let bytes = data.as_slice();
         py.detach(|| {
-            let frame = video::to_i420(bytes, size(width), size(height), self::buffer_type(buffer_type)?)?;
-            let upright = video::rotate(&frame, u32::try_from(rotation_degrees).unwrap_or(u32::MAX))?;
-            self.shared.push(upright, if timestamp_us == 0 { now_us() } else { timestamp_us });
+            let frame = video::to_i420(
+                bytes,
+                size(width),
+                size(height),
+                self::buffer_type(buffer_type)?,
+            )?;
+            let upright =
+                video::rotate(&frame, u32::try_from(rotation_degrees).unwrap_or(u32::MAX))?;
+            self.shared.push(
+                upright,
+                if timestamp_us == 0 {
+                    now_us()
+                } else {
+                    timestamp_us
+                },
+            );
             Ok(())
         })
         .map_err(|error: VideoError| engine_error(error))
@@ -207,7 +245,8 @@ impl VideoSink for StreamShared {
         let was_empty = state.frames.is_empty();
         state.frames.push_back((frame.clone(), timestamp_us));
         if was_empty {
-            self.port.push(self.handle, event_kinds::STREAM_READY, Payload::None);
+            self.port
+                .push(self.handle, event_kinds::STREAM_READY, Payload::None);
         }
     }
 
@@ -215,7 +254,8 @@ impl VideoSink for StreamShared {
         let mut state = lock(&self.state);
         if !state.ended && !state.closed {
             state.ended = true;
-            self.port.push(self.handle, event_kinds::STREAM_ENDED, Payload::None);
+            self.port
+                .push(self.handle, event_kinds::STREAM_ENDED, Payload::None);
         }
     }
 }
@@ -239,16 +279,38 @@ type Popped<'py> = (Bound<'py, PyByteArray>, u32, u32, u32, i64, u32);
 impl VideoStream {
     #[new]
     #[pyo3(signature = (port, origin, *, buffer_type = None, capacity_frames))]
-    fn new(port: &EventPort, origin: &Bound<'_, PyAny>, buffer_type: Option<i64>, capacity_frames: i64) -> PyResult<Self> {
-        let wanted = self::buffer_type(buffer_type.unwrap_or(BufferType::I420 as i64)).map_err(engine_error)?;
+    fn new(
+        port: &EventPort,
+        origin: &Bound<'_, PyAny>,
+        buffer_type: Option<i64>,
+        capacity_frames: i64,
+    ) -> PyResult<Self> {
+        let wanted = self::buffer_type(buffer_type.unwrap_or(BufferType::I420 as i64))
+            .map_err(engine_error)?;
         if capacity_frames < 1 {
-            return Err(PyValueError::new_err(format!("capacity_frames is {capacity_frames}; give at least 1")));
+            return Err(PyValueError::new_err(format!(
+                "capacity_frames is {capacity_frames}; give at least 1"
+            )));
         }
-        let state = RingState { frames: VecDeque::new(), dropped: 0, ended: false, closed: false };
+        let state = RingState {
+            frames: VecDeque::new(),
+            dropped: 0,
+            ended: false,
+            closed: false,
+        };
         let capacity = count(capacity_frames);
-        let shared = Arc::new(StreamShared { handle: next_handle(), port: port.port(), capacity, state: Mutex::new(state) });
+        let shared = Arc::new(StreamShared {
+            handle: next_handle(),
+            port: port.port(),
+            capacity,
+            state: Mutex::new(state),
+        });
         let origin = attach(origin, &shared)?;
-        Ok(Self { shared, origin, buffer_type: wanted })
+        Ok(Self {
+            shared,
+            origin,
+            buffer_type: wanted,
+        })
     }
 
     #[getter]
@@ -257,12 +319,16 @@ impl VideoStream {
     }
 
     fn pop<'py>(&self, py: Python<'py>) -> PyResult<Option<Popped<'py>>> {
-        let Some((frame, timestamp_us)) = lock(&self.shared.state).frames.pop_front() else { return Ok(None) };
+        let Some((frame, timestamp_us)) = lock(&self.shared.state).frames.pop_front() else {
+            return Ok(None);
+        };
         let (width, height, wanted) = (frame.width(), frame.height(), self.buffer_type);
         let data = if wanted == BufferType::I420 {
             PyByteArray::new(py, frame.as_bytes())
         } else {
-            let converted = py.detach(|| video::from_i420(&frame, wanted, false)).map_err(engine_error)?;
+            let converted = py
+                .detach(|| video::from_i420(&frame, wanted, false))
+                .map_err(engine_error)?;
             PyByteArray::new(py, &converted)
         };
         // Rotation was applied before encoding.
@@ -312,17 +378,25 @@ fn attach(origin: &Bound<'_, PyAny>, shared: &Arc<StreamShared>) -> PyResult<Ori
     if let Ok(receiver) = origin.cast::<Receiver>() {
         let receiver = receiver.get();
         if receiver.kind() != "video" {
-            return Err(engine_error(format_args!("the receiver on mid {:?} is audio; use AudioStream", receiver.mid())));
+            return Err(engine_error(format_args!(
+                "the receiver on mid {:?} is audio; use AudioStream",
+                receiver.mid()
+            )));
         }
         let (id, sink) = (receiver.handle(), shared.clone());
-        let attached = receiver.backend().post(move |peer, now| peer.attach_video_sink(id, sink.handle, sink, now));
+        let attached = receiver
+            .backend()
+            .post(move |peer, now| peer.attach_video_sink(id, sink.handle, sink, now));
         if !attached {
             shared.end();
         }
         return Ok(Origin::Receiver(receiver.backend().clone()));
     }
     let Ok(source) = origin.cast::<VideoSource>() else {
-        return Err(PyTypeError::new_err(format!("origin must be a Receiver or a VideoSource, not {}", origin.get_type())));
+        return Err(PyTypeError::new_err(format!(
+            "origin must be a Receiver or a VideoSource, not {}",
+            origin.get_type()
+        )));
     };
     let source = &source.get().shared;
     let mut state = lock(&source.state);
@@ -351,7 +425,10 @@ fn convert_video<'py>(
         let (from, to) = (buffer_type(from_type)?, buffer_type(to_type)?);
         video::convert(bytes, size(width), size(height), from, to, flip_y)
     });
-    Ok(PyByteArray::new(py, &converted.map_err(|error: VideoError| engine_error(error))?))
+    Ok(PyByteArray::new(
+        py,
+        &converted.map_err(|error: VideoError| engine_error(error))?,
+    ))
 }
 
 #[pyfunction]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use greenroom_media::video::I420Frame;
 use greenroom_peer::{
-    AudioSink, HeaderExtension, JobRunner, PayloadType, Peer, PeerConfig, PeerEvent, RemoteParameters, Transmit, VideoSink,
-    certificate_fingerprint,
+    AudioSink, HeaderExtension, JobRunner, PayloadType, Peer, PeerConfig, PeerEvent,
+    RemoteParameters, Transmit, VideoSink, certificate_fingerprint,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -29,11 +29,20 @@ pub struct Link {
     /// Added at random, so datagrams overtake each other.
     pub jitter: Duration,
     pub loss: f64,
+    /// A bottleneck each way, with a queue of 300 ms; what does not fit is lost.
+    pub rate_bps: Option<u64>,
 }
+
+const BOTTLENECK_QUEUE: Duration = Duration::from_millis(300);
 
 impl Default for Link {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(10), jitter: Duration::ZERO, loss: 0.0 }
+        Self {
+            delay: Duration::from_millis(10),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            rate_bps: None,
+        }
     }
 }
 
@@ -69,6 +78,7 @@ pub struct Pair {
     pub now: Instant,
     /// Datagrams sent by each.
     pub sent: [u64; 2],
+    free_at: [Instant; 2],
     random: StdRng,
     flights: BinaryHeap<Flight>,
     order: u64,
@@ -77,7 +87,14 @@ pub struct Pair {
 pub const LEFT: usize = 0;
 pub const RIGHT: usize = 1;
 
-fn payload(payload_type: u8, codec: &str, clock_rate_hz: u32, channels: Option<u8>, fmtp: &str, rtx: Option<u8>) -> PayloadType {
+fn payload(
+    payload_type: u8,
+    codec: &str,
+    clock_rate_hz: u32,
+    channels: Option<u8>,
+    fmtp: &str,
+    rtx: Option<u8>,
+) -> PayloadType {
     PayloadType {
         payload_type,
         codec: codec.into(),
@@ -91,23 +108,49 @@ fn payload(payload_type: u8, codec: &str, clock_rate_hz: u32, channels: Option<u
 
 /// As livekit-server and its clients agree on it.
 pub fn config(controlling: bool) -> PeerConfig {
-    let extension = |id, uri: &str| HeaderExtension { id, uri: uri.into() };
+    let extension = |id, uri: &str| HeaderExtension {
+        id,
+        uri: uri.into(),
+    };
     let mid = extension(4, "urn:ietf:params:rtp-hdrext:sdes:mid");
     PeerConfig {
         controlling,
         payload_types: vec![
-            payload(111, "opus", 48_000, Some(2), "minptime=10;useinbandfec=1", None),
+            payload(
+                111,
+                "opus",
+                48_000,
+                Some(2),
+                "minptime=10;useinbandfec=1",
+                None,
+            ),
             payload(63, "red", 48_000, Some(2), "111/111", None),
             payload(96, "vp8", 90_000, None, "", Some(97)),
-            payload(108, "h264", 90_000, None, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f", Some(109)),
+            payload(
+                108,
+                "h264",
+                90_000,
+                None,
+                "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+                Some(109),
+            ),
         ],
-        header_extensions_audio: vec![extension(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"), mid.clone()],
+        header_extensions_audio: vec![
+            extension(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+            mid.clone(),
+        ],
         header_extensions_video: vec![
             mid,
-            extension(3, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
+            extension(
+                3,
+                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            ),
             extension(10, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
             extension(11, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
-            extension(12, "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"),
+            extension(
+                12,
+                "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+            ),
         ],
     }
 }
@@ -135,6 +178,7 @@ impl Pair {
             start,
             now: start,
             sent: [0, 0],
+            free_at: [start; 2],
             random: StdRng::seed_from_u64(seed),
             flights: BinaryHeap::new(),
             order: 0,
@@ -146,7 +190,9 @@ impl Pair {
         let mut pair = Self::new(seed);
         pair.exchange_candidates();
         pair.exchange_descriptions();
-        pair.run_until("both connected", |pair| pair.both(|event| *event == PeerEvent::Connected));
+        pair.run_until("both connected", |pair| {
+            pair.both(|event| *event == PeerEvent::Connected)
+        });
         pair
     }
 
@@ -165,8 +211,12 @@ impl Pair {
     pub fn exchange_candidates(&mut self) {
         let now = self.now;
         for side in [LEFT, RIGHT] {
-            let line = self.peers[side].add_local_address(address(side), now).unwrap();
-            self.peers[1 - side].add_remote_candidate(&line, now).unwrap();
+            let line = self.peers[side]
+                .add_local_address(address(side), now)
+                .unwrap();
+            self.peers[1 - side]
+                .add_remote_candidate(&line, now)
+                .unwrap();
         }
     }
 
@@ -197,8 +247,22 @@ impl Pair {
                 }
                 let jitter = self.link.jitter.mul_f64(self.random.random_range(0.0..1.0));
                 self.order += 1;
-                let at = self.now + self.link.delay + jitter;
-                self.flights.push(Flight { at, order: self.order, to: 1 - side, transmit });
+                let mut at = self.now + self.link.delay + jitter;
+                if let Some(rate_bps) = self.link.rate_bps {
+                    let free = self.free_at[side].max(self.now);
+                    if free - self.now > BOTTLENECK_QUEUE {
+                        continue;
+                    }
+                    let bits = (transmit.contents.len() as f64 + 28.0) * 8.0;
+                    self.free_at[side] = free + Duration::from_secs_f64(bits / rate_bps as f64);
+                    at = self.free_at[side] + self.link.delay + jitter;
+                }
+                self.flights.push(Flight {
+                    at,
+                    order: self.order,
+                    to: 1 - side,
+                    transmit,
+                });
             }
             while let Some(event) = self.peers[side].poll_event() {
                 self.events[side].push(event);
@@ -222,26 +286,39 @@ impl Pair {
         self.collect();
         while !holds(self) {
             let at = self.next_at().filter(|at| *at <= end);
-            let Some(at) = at else { panic!("never: {what}; events {}", self.describe_events()) };
+            let Some(at) = at else {
+                panic!("never: {what}; events {}", self.describe_events())
+            };
             self.step(at);
         }
     }
 
     fn describe_events(&self) -> String {
-        let all = self.events.iter().flatten().filter(|event| !matches!(event, PeerEvent::ChannelMessage(..)));
+        let all = self
+            .events
+            .iter()
+            .flatten()
+            .filter(|event| !matches!(event, PeerEvent::ChannelMessage(..)));
         format!("{:?}", all.take(30).collect::<Vec<_>>())
     }
 
     fn next_at(&self) -> Option<Instant> {
         let timeouts = self.peers.iter().filter_map(Peer::poll_timeout);
-        timeouts.chain(self.flights.peek().map(|flight| flight.at)).min().map(|at| at.max(self.now))
+        timeouts
+            .chain(self.flights.peek().map(|flight| flight.at))
+            .min()
+            .map(|at| at.max(self.now))
     }
 
     fn step(&mut self, at: Instant) {
         self.now = at;
         if self.flights.peek().is_some_and(|flight| flight.at <= at) {
             let flight = self.flights.pop().unwrap();
-            let Transmit { source, destination, contents } = flight.transmit;
+            let Transmit {
+                source,
+                destination,
+                contents,
+            } = flight.transmit;
             if destination == address(flight.to) {
                 self.peers[flight.to].handle_datagram(at, source, destination, &contents);
             }
@@ -265,7 +342,11 @@ pub struct AudioTrap {
 
 impl AudioTrap {
     pub fn new(channels: usize) -> Arc<Self> {
-        Arc::new(Self { channels, pcm: Mutex::default(), ended: Mutex::default() })
+        Arc::new(Self {
+            channels,
+            pcm: Mutex::default(),
+            ended: Mutex::default(),
+        })
     }
 }
 
@@ -292,7 +373,10 @@ pub struct VideoTrap {
 
 impl VideoSink for VideoTrap {
     fn push_frame(&self, frame: &I420Frame, timestamp_us: i64) {
-        self.frames.lock().unwrap().push((frame.clone(), timestamp_us));
+        self.frames
+            .lock()
+            .unwrap()
+            .push((frame.clone(), timestamp_us));
     }
     fn end(&self) {
         *self.ended.lock().unwrap() = true;
@@ -300,11 +384,23 @@ impl VideoSink for VideoTrap {
 }
 
 /// A sine of this frequency; `from` counts samples per channel since its start.
-pub fn tone(frequency_hz: f64, amplitude: f64, rate_hz: u32, channels: usize, from: usize, samples: usize) -> Vec<i16> {
+pub fn tone(
+    frequency_hz: f64,
+    amplitude: f64,
+    rate_hz: u32,
+    channels: usize,
+    from: usize,
+    samples: usize,
+) -> Vec<i16> {
     let value = |index: usize| {
-        (amplitude * 32767.0 * (std::f64::consts::TAU * frequency_hz * index as f64 / f64::from(rate_hz)).sin()) as i16
+        (amplitude
+            * 32767.0
+            * (std::f64::consts::TAU * frequency_hz * index as f64 / f64::from(rate_hz)).sin())
+            as i16
     };
-    (from..from + samples).flat_map(|index| std::iter::repeat_n(value(index), channels)).collect()
+    (from..from + samples)
+        .flat_map(|index| std::iter::repeat_n(value(index), channels))
+        .collect()
 }
 
 /// Amplitude (0..1) of one frequency in mono PCM.
