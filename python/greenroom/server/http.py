@@ -128,7 +128,7 @@ class HttpApp:
             session.send(messages.SignalResponse(leave=leave).SerializeToString())
             session.finish()
         else:
-            begin(participant, session)
+            _begin(participant, session, begin)
         try:
             await self._run(session, functools.partial(handle, participant))
         finally:
@@ -155,6 +155,15 @@ class HttpApp:
         except asyncio.CancelledError:
             task.cancel()
             raise
+
+
+def _begin(participant: Participant, session: Session, begin: Callable[[Participant, Session], None]) -> None:
+    try:
+        begin(participant, session)
+    except Exception:
+        # The connection is up and has to be served to its end, whatever went wrong.
+        _logger.exception("the session of %s could not begin", participant.identity)
+        participant.restart_client("the session could not begin", models.DisconnectReason.JOIN_FAILURE)
 
 
 def _ignore(_: messages.SignalRequest) -> None:

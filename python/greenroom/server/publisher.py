@@ -224,12 +224,13 @@ class PublisherConnection:
         if label is not None:
             self._participant.data_received(label, message)
 
-    def close(self) -> None:
+    def end_tracks(self) -> None:
+        """Stop receiving whatever is published."""
         for publication in self._by_mid.values():
             publication.close()
         self._by_mid.clear()
         self._pending.clear()
-        self.connection.close()
+        self._unmatched.clear()
 
 
 def _is_same_track(section: MediaSection, publication: Publication) -> bool:

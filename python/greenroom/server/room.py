@@ -195,7 +195,8 @@ class Room:
         was_visible = participant.started and not participant.hidden
         if self._participants.get(participant.identity) is participant:
             del self._participants[participant.identity]
-        self._say_goodbye(participant, reason, action)
+        leave = leave_request(participant.protocol, reason, action)
+        participant.send(messages.SignalResponse(leave=leave))
         participant.enter(State.DISCONNECTED)
         participant.disconnect_reason = reason
         participant.version += 1
@@ -212,19 +213,6 @@ class Room:
             self._updates.left(participant, at_once=was_publisher)
         if not any(not p.dependent for p in self._participants.values()) and not replaced:
             self._wait_idle(self.departure_timeout_s)
-
-    def _say_goodbye(
-        self,
-        participant: Participant,
-        reason: DisconnectReason,
-        action: messages.LeaveRequest.Action,
-    ) -> None:
-        session = participant.session
-        if session is None:
-            return
-        participant.send(messages.SignalResponse(leave=leave_request(participant.protocol, reason, action)))
-        participant.session = None
-        session.finish()
 
     # ---- updates ----
 

@@ -234,10 +234,10 @@ class SubscriberConnection:
         if self._participant.subscriber_primary:
             self._participant.data.channel_opened(label, channel)
 
-    def close(self) -> None:
+    def stop_negotiating(self) -> None:
+        """No offer goes out any more."""
         self._cancel(self._offer_timer)
         self._cancel(self._answer_timer)
-        self.connection.close()
 
     @staticmethod
     def _cancel(timer: asyncio.TimerHandle | None) -> None:

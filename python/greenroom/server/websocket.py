@@ -42,6 +42,8 @@ class Session:
         self._close_code = WSCloseCode.OK
         self._abort_timer: asyncio.TimerHandle | None = None
         self._malformed = 0
+        self.on_ended: Callable[[], None] | None = None
+        """Called once the last message is on its way and the connection is closed."""
 
     def send(self, encoded: bytes) -> None:
         """Queue one SignalResponse. Nothing follows a `finish`; a client that reads too slowly is cut off."""
@@ -90,6 +92,8 @@ class Session:
             writer.cancel()
             if self._abort_timer is not None:
                 self._abort_timer.cancel()
+            if self.on_ended is not None:
+                self.on_ended()
         if not reader.cancelled() and (error := reader.exception()) is not None:
             _logger.error("a signal connection ended by an error", exc_info=error)
 

@@ -11,6 +11,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, publisher_offer
 
+from greenroom import _engine
 from greenroom.server import Limits
 
 Action = messages.LeaveRequest.Action
@@ -235,3 +236,20 @@ def _random_request(generator: random.Random, offer: str) -> bytes:
         cut = generator.randrange(len(encoded) + 1)
         encoded = encoded[:cut] + generator.randbytes(3)
     return encoded
+
+
+async def test_engine_that_fails_at_the_start_costs_that_session_only(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> int:
+        raise _engine.EngineError("no channel can be opened")
+
+    bob = await harness.join("bob")
+    with monkeypatch.context() as patch:
+        patch.setattr("server_fakes.FakeTransport.open_channel", fail)
+        anna = await harness.join("anna")
+        leave = await anna.expect("leave")
+    assert leave.action == Action.RECONNECT
+    await anna.closed()
+    await bob.settle()
+    assert [t.closed for t in harness.sfu.transports] == [False, False, True, True]
