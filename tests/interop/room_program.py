@@ -118,11 +118,11 @@ async def subscribe(room: rtc.Room, tracks: dict[str, asyncio.Future]) -> dict:
 
     def on_data(packet: rtc.DataPacket) -> None:
         kinds[packet.topic or ""] = int(packet.kind)
-        senders.add(packet.participant.identity if packet.participant else "")
         if packet.topic == "lossy":
             lossy.set()
         if packet.topic == "numbered":
             numbered.append(packet.data)
+            senders.add(packet.participant.identity if packet.participant else "")
             if len(numbered) == RELIABLE_MESSAGES:
                 complete.set()
 
