@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use greenroom_transport::{IceState, Transport};
 
-use crate::down_track::{Egress, Retired};
+use crate::down_track::Retired;
+use crate::egress::Egress;
 use crate::handles::{Handle, HandleMap};
 use crate::parameters::ExtensionIds;
 use crate::twcc::FeedbackGenerator;

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use crate::egress::Egress;
 use crate::handles::Handle;
 use crate::layer_selector::{LayerSelector, Selection};
-use crate::parameters::{Codec, ExtensionIds, Kind, PayloadType, match_payload_type};
+use crate::parameters::{ExtensionIds, Kind, PayloadType};
 use crate::red;
+use crate::route::Route;
 use crate::rtcp::{self, ReportBlock};
 use crate::rtp_header::{ExtensionList, RtpHeader, RtpView};
 use crate::rtx::RtxSequence;
-use crate::sender_report::{SentReports, ntp_duration};
+use crate::sender_report::SentReports;
 use crate::sequence_munger::SequenceMunger;
 use crate::sequencer::{SentPacket, Sequencer};
 use crate::sfu::DownTrackParameters;
@@ -29,51 +31,6 @@ const REPORT_RETRY: Duration = Duration::from_millis(200);
 const MIN_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_KEY_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(70);
-
-/// What all down tracks of a transport share for writing packets.
-#[derive(Debug)]
-pub struct Egress {
-    epoch: Instant,
-    next_transport_sequence: u16,
-}
-
-impl Egress {
-    /// `epoch` is any instant not after the first packet.
-    pub fn new(epoch: Instant) -> Egress {
-        Egress {
-            epoch,
-            next_transport_sequence: 1,
-        }
-    }
-
-    fn next_number(&mut self) -> [u8; 2] {
-        let number = self.next_transport_sequence;
-        self.next_transport_sequence = number.wrapping_add(1);
-        number.to_be_bytes()
-    }
-
-    /// Seconds in 6.18 fixed point.
-    fn absolute_send_time(&self, now: Instant) -> [u8; 3] {
-        let fixed = (ntp_duration(now.saturating_duration_since(self.epoch)) >> 14) as u32;
-        let [_, high, middle, low] = fixed.to_be_bytes();
-        [high, middle, low]
-    }
-}
-
-/// How packets of one payload type of the publisher reach this subscriber.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Route {
-    upstream: u8,
-    payload_type: u8,
-    rtx_payload_type: Option<u8>,
-    codec: Codec,
-    nack: bool,
-    /// RED is reduced to the Opus it carries.
-    extract_primary: bool,
-    clock_rate_hz: u32,
-    /// The payload type inside RED.
-    red_primary: u8,
-}
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,54 +165,8 @@ impl DownTrack {
     pub fn set_upstream(&mut self, upstream: &[PayloadType]) {
         self.routes = upstream
             .iter()
-            .filter_map(|wanted| self.make_route(wanted, upstream))
+            .filter_map(|wanted| Route::new(wanted, upstream, &self.answered))
             .collect();
-    }
-
-    fn make_route(&self, wanted: &PayloadType, upstream: &[PayloadType]) -> Option<Route> {
-        let inner = |payload: &PayloadType| {
-            payload
-                .format_parameters
-                .split('/')
-                .next()?
-                .trim()
-                .parse::<u8>()
-                .ok()
-        };
-        let opus_of = |list: &[PayloadType]| {
-            list.iter()
-                .find(|payload| payload.kind_of_codec() == Codec::Opus)
-                .map(|payload| payload.payload_type)
-        };
-        let is_red = wanted.kind_of_codec() == Codec::Red;
-        let mut target = match_payload_type(wanted, &self.answered);
-        let mut extract_primary = false;
-        if is_red {
-            let inner_up = inner(wanted).or_else(|| opus_of(upstream));
-            // The payload types inside the blocks are not rewritten, so they have to mean the same on both sides.
-            target =
-                target.filter(|red| inner(red).or_else(|| opus_of(&self.answered)) == inner_up);
-            if target.is_none() {
-                extract_primary = true;
-                target = self
-                    .answered
-                    .iter()
-                    .find(|payload| payload.kind_of_codec() == Codec::Opus);
-            }
-        }
-        let target = target?;
-        Some(Route {
-            upstream: wanted.payload_type,
-            payload_type: target.payload_type,
-            rtx_payload_type: target.rtx_payload_type,
-            codec: target.kind_of_codec(),
-            nack: target.has_nack(),
-            extract_primary,
-            clock_rate_hz: target.clock_rate_hz,
-            red_primary: inner(target)
-                .or_else(|| opus_of(&self.answered))
-                .unwrap_or(111),
-        })
     }
 
     fn route_for(&self, upstream: u8) -> Option<Route> {

@@ -85,10 +85,15 @@ impl Sfu {
         let Some(track) = self.up_tracks.get_mut(&binding.up_track) else {
             return;
         };
-        // An RTP time of 0 with NTP 0 is a report from before the sender knew its clock.
-        if ntp_time != 0
-            && let Some(layer) = track.layers.get_mut(usize::from(binding.layer))
-        {
+        let Some(layer) = track.layers.get_mut(usize::from(binding.layer)) else {
+            return;
+        };
+        // Some senders report before they have a clock, with RTP time 0.
+        let plausible = layer
+            .statistics
+            .as_ref()
+            .is_some_and(|seen| seen.is_plausible(now, rtp_time));
+        if ntp_time != 0 && plausible {
             layer.clock = Some(SenderClock {
                 ntp_time,
                 rtp_time,
@@ -299,8 +304,7 @@ impl Sfu {
         let mut changed = false;
         for layer in &mut track.layers {
             if muted {
-                // A muted publisher stops by itself; its layers are back with their first packet.
-                layer.tracker.reset();
+                layer.tracker.hold(now);
             } else {
                 changed |= layer.tracker.tick(now);
             }

@@ -9,6 +9,7 @@
 pub mod audio_level;
 pub mod demultiplexer;
 pub mod down_track;
+pub mod egress;
 pub mod error;
 pub mod extended_sequence;
 pub mod handles;
@@ -20,6 +21,7 @@ pub mod packet_history;
 pub mod parameters;
 pub mod receiver_report;
 pub mod red;
+pub mod route;
 pub mod rtcp;
 pub mod rtp_header;
 pub mod rtx;

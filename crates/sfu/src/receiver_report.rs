@@ -5,6 +5,9 @@ use std::time::Instant;
 use crate::rtcp::ReportBlock;
 use crate::sender_report::SenderClock;
 
+/// A sender report further from its packets than this is not believed.
+const MAX_REPORT_DEVIATION_S: f64 = 30.0;
+
 /// What was received, lost and how evenly it came.
 #[derive(Debug, Clone)]
 pub struct ReceptionStatistics {
@@ -49,6 +52,18 @@ impl ReceptionStatistics {
             self.jitter += ((elapsed - stepped).abs() - self.jitter) / 16.0;
         }
         self.last_transit = Some((now, timestamp));
+    }
+
+    /// Whether a sender report's RTP time fits the packets: near where the clock is now, or stood at the last packet.
+    pub fn is_plausible(&self, now: Instant, rtp_time: u32) -> bool {
+        let Some((at, timestamp)) = self.last_transit else {
+            return false;
+        };
+        let elapsed =
+            now.saturating_duration_since(at).as_secs_f64() * f64::from(self.clock_rate_hz);
+        let step = f64::from(rtp_time.wrapping_sub(timestamp) as i32);
+        let limit = MAX_REPORT_DEVIATION_S * f64::from(self.clock_rate_hz);
+        step.abs() <= limit || (step - elapsed).abs() <= limit
     }
 
     /// How many packets are missing; resent ones that arrived are not.
@@ -150,5 +165,28 @@ mod tests {
         };
         assert!(run(0) < 1e-6);
         assert!((run(10) - 0.010).abs() < 0.001);
+    }
+
+    #[test]
+    fn reports_far_from_the_packets_are_not_believed() {
+        let start = Instant::now();
+        let mut statistics = ReceptionStatistics::new(1_000, 65_536);
+        assert!(!statistics.is_plausible(start, 5), "no packet yet");
+        statistics.record(start, 65_536, 1_000_000);
+        let later = start + Duration::from_secs(300);
+        let cases = [
+            (1_000_000, true),
+            (1_300_000, true),
+            (1_299_000, true),
+            (0, false),
+            (1_150_000, false),
+        ];
+        for (rtp_time, expected) in cases {
+            assert_eq!(
+                statistics.is_plausible(later, rtp_time),
+                expected,
+                "{rtp_time}"
+            );
+        }
     }
 }

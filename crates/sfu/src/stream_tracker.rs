@@ -77,12 +77,12 @@ impl StreamTracker {
         self.cycle_ends_at
     }
 
-    /// The publisher muted: nothing is expected, and the next packet makes the layer present at once.
-    pub fn reset(&mut self) {
-        self.cycle_ends_at = None;
-        self.packets = 0;
-        self.good_cycles = 0;
-        self.present = false;
+    /// The publisher is muted: its silence says nothing, so a new cycle begins without judgement.
+    pub fn hold(&mut self, now: Instant) {
+        if self.cycle_ends_at.is_some_and(|ends_at| ends_at <= now) {
+            self.cycle_ends_at = Some(now + CYCLE);
+            self.packets = 0;
+        }
     }
 }
 
@@ -131,5 +131,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_held_layer_stays_as_it_was() {
+        let start = Instant::now();
+        let mut tracker = StreamTracker::new(0);
+        tracker.packet(start);
+        for cycle in 1..10 {
+            tracker.hold(start + CYCLE * cycle);
+            assert_eq!(tracker.deadline(), Some(start + CYCLE * (cycle + 1)));
+            assert!(tracker.is_present());
+        }
+        assert!(tracker.tick(start + CYCLE * 10));
+        assert!(!tracker.is_present());
     }
 }

@@ -258,6 +258,7 @@ fn sender_reports_carry_the_publishers_clock() {
     let (mut world, mut voice, up_track) = scene();
     world.join();
     world.subscribe(1, up_track, DOWN_SSRC, vec![opus()]);
+    voice.say(&mut world, 0, 1, 20);
     let (ntp, rtp) = (1_000u64 << 32, voice.timestamp);
     world.clients[0].send_sender_report(SSRC, ntp, rtp);
     voice.say(&mut world, 0, 200, 20);
