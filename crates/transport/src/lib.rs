@@ -10,6 +10,8 @@ mod connection;
 mod demultiplexer;
 mod dtls;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod ice;
 mod sctp;
 mod srtp;

@@ -26,7 +26,7 @@ const OVERHEAD_BYTES: usize = 72;
 const RECEIVE_BUFFER_BYTES: u32 = 1024 * 1024;
 /// How much is handed to the association at a time: its scans of packets in flight are quadratic, and
 /// lossy messages must not wait behind megabytes, so only long paths get a large window.
-const MINIMUM_WINDOW_BYTES: usize = 256 * 1024;
+const MINIMUM_WINDOW_BYTES: usize = 128 * 1024;
 const MAXIMUM_WINDOW_BYTES: usize = 1024 * 1024;
 /// 50 MB/s.
 const WINDOW_BYTES_PER_MS: usize = 50_000;

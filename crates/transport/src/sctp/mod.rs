@@ -5,3 +5,5 @@ mod channel;
 mod dcep;
 
 pub(crate) use association::{Sctp, SctpEvent};
+#[cfg(fuzzing)]
+pub(crate) use dcep::{Message as DcepMessage, OpenMessage};
