@@ -27,3 +27,10 @@ def embedded() -> Iterator[RoomServer]:
     """The embedded server, seen from outside its process boundary: only through its sockets."""
     with embedded_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def embedded_tcp() -> Iterator[RoomServer]:
+    """The embedded server with nothing but ICE-TCP, as seen from behind a firewall that stops UDP."""
+    with embedded_server(force_tcp=True) as server:
+        yield server

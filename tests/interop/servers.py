@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from livekit import api
 
@@ -95,8 +96,8 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -
 
 
 @contextlib.contextmanager
-def embedded_server() -> Iterator[RoomServer]:
-    """Run the embedded server on a loop of its own thread until the block ends."""
+def embedded_server(**settings: Any) -> Iterator[RoomServer]:
+    """Run the embedded server on a loop of its own thread until the block ends; `settings` are ServerConfig's."""
     import greenroom
 
     loop = asyncio.new_event_loop()
@@ -106,7 +107,7 @@ def embedded_server() -> Iterator[RoomServer]:
     def run(coroutine):  # type: ignore[no-untyped-def]
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(30)
 
-    server = greenroom.Server(port=0, udp_port=0, tcp_port=0, keys={API_KEY: API_SECRET})
+    server = greenroom.Server(port=0, udp_port=0, tcp_port=0, keys={API_KEY: API_SECRET}, **settings)
     run(server.__aenter__())
     try:
         yield RoomServer("embedded", server.url)

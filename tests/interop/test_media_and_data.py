@@ -24,7 +24,10 @@ _PAIRS = [
     ("embedded", "official", "greenroom"),
     ("embedded", "official", "official"),
 ]
-_CELLS = [(*pair, codec) for pair in _PAIRS for codec in ("VP8", "H264")]
+_CELLS = [
+    *((*pair, codec) for pair in _PAIRS for codec in ("VP8", "H264")),
+    ("embedded_tcp", "official", "official", "VP8"),
+]
 
 
 def _start(sdk: str, role: str, server: RoomServer, room: str, codec: str) -> subprocess.Popen[str]:

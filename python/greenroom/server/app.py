@@ -124,7 +124,11 @@ class Server:
         # client is there.
         self._port_binding.register(-id(self), _ignore_event)
         plane = MediaPlane(
-            self._sfu, self._port_binding, self.counters, self.config.limits.pending_candidates
+            self._sfu,
+            self._port_binding,
+            self.counters,
+            self.config.limits.pending_candidates,
+            force_tcp=self.config.force_tcp,
         )
         self._rooms = Rooms(self.config, plane, self.counters)
         self._http = HttpApp(self._rooms)
@@ -207,5 +211,6 @@ def _engine_sfu(config: ServerConfig) -> tuple[_engine.Sfu, Port]:
             advertised_addresses=config.advertised_addresses,
         )
     except _engine.EngineError as error:
+        binding.release()
         raise OSError(str(error)) from error
     return sfu, binding

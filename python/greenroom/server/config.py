@@ -68,6 +68,8 @@ class ServerConfig:
     udp_port: int = 0
     tcp_port: int | None = 0
     """ICE over TCP; None switches it off."""
+    force_tcp: bool = False
+    """Offer clients only the TCP candidates, as behind a firewall that stops UDP; needs `tcp_port`."""
     media_addresses: tuple[str, ...] = ()
     """Addresses that media is received on.
 
@@ -100,3 +102,5 @@ class ServerConfig:
         for name, port in (("port", self.port), ("udp_port", self.udp_port), ("tcp_port", self.tcp_port)):
             if port is not None and not 0 <= port <= 65_535:
                 raise ValueError(f"{name} is {port}: it must be 0 (any) or 1 to 65535")
+        if self.force_tcp and self.tcp_port is None:
+            raise ValueError("force_tcp is set but tcp_port is None: no media path would be left")

@@ -35,12 +35,20 @@ class Port(Protocol):
 class MediaPlane:
     """The forwarding unit of one server, and the way its events come back."""
 
-    def __init__(self, sfu: _engine.Sfu, port: Port, counters: Counter[str], max_candidates: int) -> None:
+    def __init__(
+        self,
+        sfu: _engine.Sfu,
+        port: Port,
+        counters: Counter[str],
+        max_candidates: int,
+        *,
+        force_tcp: bool = False,
+    ) -> None:
         self.sfu = sfu
         self.port = port
         self.counters = counters
         self.max_candidates = max_candidates
-        self._candidates = list(sfu.candidates)
+        self._candidates = [c for c in sfu.candidates if not force_tcp or c.split()[2] == "tcp"]
 
     def candidates(self, ufrag: str) -> list[str]:
         """The server's candidates as one peer connection's descriptions carry them."""
