@@ -337,3 +337,17 @@ fn unwrap_rtx(track: &UpTrack, layer: u8, packet: &mut Vec<u8>) -> Option<()> {
     let payload_type = track.media_of_rtx(RtpView::parse(packet)?.payload_type)?;
     rtx::unwrap(packet, ssrc, payload_type)
 }
+
+/// The way of the fuzz targets past the encryption.
+#[cfg(fuzzing)]
+impl Sfu {
+    /// As if the transport had decrypted this RTP packet.
+    pub fn fuzz_rtp(&mut self, now: Instant, handle: Handle, packet: &[u8]) {
+        self.handle_rtp(now, handle, packet.to_vec());
+    }
+
+    /// As if the transport had decrypted this RTCP compound.
+    pub fn fuzz_rtcp(&mut self, now: Instant, handle: Handle, compound: &[u8]) {
+        self.handle_rtcp(now, handle, compound);
+    }
+}
