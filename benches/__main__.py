@@ -13,7 +13,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-
 from tests.interop.peers import sdk_python
 from tests.interop.servers import API_KEY, API_SECRET, livekit_server
 
@@ -29,8 +28,15 @@ _TARGETS = {
 
 
 def run_once(sdk: str, url: str) -> dict[str, float]:
-    environment = {**os.environ, "LIVEKIT_URL": url, "LIVEKIT_API_KEY": API_KEY, "LIVEKIT_API_SECRET": API_SECRET}
-    ran = subprocess.run([sdk_python(sdk), _WORK], env=environment, capture_output=True, text=True, timeout=300)
+    environment = {
+        **os.environ,
+        "LIVEKIT_URL": url,
+        "LIVEKIT_API_KEY": API_KEY,
+        "LIVEKIT_API_SECRET": API_SECRET,
+    }
+    ran = subprocess.run(
+        [sdk_python(sdk), _WORK], env=environment, capture_output=True, text=True, timeout=300
+    )
     if ran.returncode != 0:
         sys.exit(f"{sdk}: the work failed\n{ran.stderr[-3000:]}")
     figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])

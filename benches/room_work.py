@@ -15,6 +15,7 @@ import time
 import uuid
 
 import numpy as np
+
 from livekit import api, rtc
 
 URL = os.environ["LIVEKIT_URL"]

@@ -7,9 +7,9 @@ closed object raises `EngineError` unless its docstring says that it does nothin
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, Self
 
 __version__: Final[str]
 
@@ -18,7 +18,7 @@ class EngineError(Exception):
 
 # ---- parameters: any object with these attributes, read once (see greenroom.signalling.media_parameters) ----
 
-class PayloadTypeLike(Protocol):
+class _PayloadType(Protocol):
     @property
     def payload_type(self) -> int: ...
     @property
@@ -37,13 +37,13 @@ class PayloadTypeLike(Protocol):
     def feedback(self) -> Sequence[str]:
         """rtcp-fb values: "nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"."""
 
-class HeaderExtensionLike(Protocol):
+class _HeaderExtension(Protocol):
     @property
     def id(self) -> int: ...
     @property
     def uri(self) -> str: ...
 
-class SendLayerLike(Protocol):
+class _SendLayer(Protocol):
     @property
     def rid(self) -> str | None:
         """None for a track of one layer."""
@@ -58,7 +58,7 @@ class SendLayerLike(Protocol):
     @property
     def max_framerate(self) -> float: ...
 
-class ReceiveLayerLike(Protocol):
+class _ReceiveLayer(Protocol):
     @property
     def ssrc(self) -> int: ...
     @property
@@ -115,13 +115,14 @@ def shutdown() -> None:
 def certificate_fingerprint() -> str:
     """`sha-256 AB:CD:…` of the certificate that all connections of this process share."""
 
+@final
 class EventPort:
     """The way from worker threads to one asyncio loop: a bounded queue behind one file descriptor.
 
     Add `fileno()` to the loop as a reader and call `drain` when it is readable. There is one wake-up per batch.
     An object whose events overflow its share (default 65,536 events) is failed with FAILED, never silently cut.
     """
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def fileno(self) -> int: ...
     def drain(self, limit: int = 1024) -> list[tuple[int, int, Any]]:
         """Up to `limit` events, oldest first; the descriptor stays readable when more are left."""
@@ -130,17 +131,18 @@ class EventPort:
 
 # ---- the client's peer connection ----
 
+@final
 class Peer:
     """One peer connection of a client, publisher or subscriber (RFC 8829 without the SDP: that is the caller's)."""
-    def __init__(
-        self,
+    def __new__(
+        cls,
         port: EventPort,
         *,
         controlling: bool,
-        payload_types: Sequence[PayloadTypeLike],
-        header_extensions_audio: Sequence[HeaderExtensionLike],
-        header_extensions_video: Sequence[HeaderExtensionLike],
-    ) -> None: ...
+        payload_types: Sequence[_PayloadType],
+        header_extensions_audio: Sequence[_HeaderExtension],
+        header_extensions_video: Sequence[_HeaderExtension],
+    ) -> Self: ...
     @property
     def handle(self) -> int: ...
     @property
@@ -152,7 +154,14 @@ class Peer:
     def gather(self, *, include_loopback: bool) -> list[str]:
         """Bind a UDP socket per local address; the host candidates as `candidate:…` lines. EngineError when none could be bound."""
     def set_remote(
-        self, *, ice_ufrag: str, ice_pwd: str, fingerprint: str, dtls_active: bool, ice_lite: bool = False, max_message_size: int = 65535
+        self,
+        *,
+        ice_ufrag: str,
+        ice_pwd: str,
+        fingerprint: str,
+        dtls_active: bool,
+        ice_lite: bool = False,
+        max_message_size: int = 65535,
     ) -> None:
         """Give the remote's transport description; the first call starts ICE, DTLS (as client when `dtls_active`) and SCTP.
         A later one with other credentials is the remote's half of an ICE restart. `max_message_size` 0 means no limit."""
@@ -168,11 +177,27 @@ class Peer:
     def buffered_amount(self, channel: int) -> int:
         """Bytes queued or not yet acknowledged."""
     def add_audio_sender(
-        self, mid: str, source: AudioSource, *, ssrc: int, payload_type: int, bitrate_bps: int, stereo: bool = False, dtx: bool = True, fec: bool = True
+        self,
+        mid: str,
+        source: AudioSource,
+        *,
+        ssrc: int,
+        payload_type: int,
+        bitrate_bps: int,
+        stereo: bool = False,
+        dtx: bool = True,
+        fec: bool = True,
     ) -> None:
         """Encode and send this source (Opus, 20 ms packets) from the moment the connection is up."""
     def add_video_sender(
-        self, mid: str, source: VideoSource, *, codec: str, payload_type: int, layers: Sequence[SendLayerLike], is_screencast: bool = False
+        self,
+        mid: str,
+        source: VideoSource,
+        *,
+        codec: str,
+        payload_type: int,
+        layers: Sequence[_SendLayer],
+        is_screencast: bool = False,
     ) -> None:
         """Encode and send this source, vp8 or h264. Layers lowest first; more than one is simulcast by rid."""
     def set_sender_muted(self, mid: str, muted: bool) -> None:
@@ -194,6 +219,7 @@ class Peer:
     def close(self) -> None:
         """Say goodbye (DTLS close_notify), free sockets and senders, end the receivers' streams. No event follows. Harmless twice."""
 
+@final
 class Receiver:
     """What arrives on one m-line. Decoding runs only while a stream is attached."""
     @property
@@ -205,9 +231,10 @@ class Receiver:
 
 # ---- audio ----
 
+@final
 class AudioSource:
     """PCM into the engine; drained in real time every 10 ms, from creation to `close`, whoever listens."""
-    def __init__(self, port: EventPort, sample_rate_hz: int, num_channels: int, queue_size_ms: int) -> None:
+    def __new__(cls, port: EventPort, sample_rate_hz: int, num_channels: int, queue_size_ms: int) -> Self:
         """8,000..=192,000 Hz, 1 or 2 channels; queue_size_ms a multiple of 10 (0: only whole 10 ms frames, forwarded at once). ValueError otherwise."""
     @property
     def handle(self) -> int: ...
@@ -220,11 +247,19 @@ class AudioSource:
         """Drop what is queued; open tickets complete."""
     def close(self) -> None: ...
 
+@final
 class AudioStream:
     """Decoded PCM of a receiver, or a local source's, in the format asked for."""
-    def __init__(
-        self, port: EventPort, origin: Receiver | AudioSource, *, sample_rate_hz: int, num_channels: int, frame_size_ms: int = 10, capacity_frames: int
-    ) -> None:
+    def __new__(
+        cls,
+        port: EventPort,
+        origin: Receiver | AudioSource,
+        *,
+        sample_rate_hz: int,
+        num_channels: int,
+        frame_size_ms: int = 10,
+        capacity_frames: int,
+    ) -> Self:
         """capacity_frames ≥ 1: a full ring drops its oldest frame and counts it."""
     @property
     def handle(self) -> int: ...
@@ -234,26 +269,46 @@ class AudioStream:
     def dropped_frames(self) -> int: ...
     def close(self) -> None: ...
 
+@final
 class AudioResampler:
     """Streaming rate and channel conversion."""
-    def __init__(self, input_rate_hz: int, output_rate_hz: int, num_channels: int, quality: str = "medium") -> None: ...
+    def __new__(
+        cls, input_rate_hz: int, output_rate_hz: int, num_channels: int, quality: str = "medium"
+    ) -> Self: ...
     def push(self, data: Buffer) -> bytearray: ...
     def flush(self) -> bytearray: ...
 
 # ---- video; buffer types are numbered as livekit.rtc.VideoBufferType:
 # RGBA 0, ABGR 1, ARGB 2, BGRA 3, RGB24 4, I420 5, I420A 6, I422 7, I444 8, I010 9, NV12 10 ----
 
+@final
 class VideoSource:
-    def __init__(self, width: int, height: int, *, is_screencast: bool = False) -> None: ...
+    def __new__(cls, width: int, height: int, *, is_screencast: bool = False) -> Self: ...
     @property
     def handle(self) -> int: ...
-    def push(self, data: Buffer, width: int, height: int, buffer_type: int, timestamp_us: int, rotation_degrees: int) -> None:
+    def push(
+        self,
+        data: Buffer,
+        width: int,
+        height: int,
+        buffer_type: int,
+        timestamp_us: int,
+        rotation_degrees: int,
+    ) -> None:
         """Copy and convert once (I420, rotation applied), without the GIL; never blocks: an encoder that is behind takes the latest frame.
         EngineError when the buffer is too small for its type and size. Closed: does nothing."""
     def close(self) -> None: ...
 
+@final
 class VideoStream:
-    def __init__(self, port: EventPort, origin: Receiver | VideoSource, *, buffer_type: int | None = None, capacity_frames: int) -> None:
+    def __new__(
+        cls,
+        port: EventPort,
+        origin: Receiver | VideoSource,
+        *,
+        buffer_type: int | None = None,
+        capacity_frames: int,
+    ) -> Self:
         """buffer_type None: as decoded (I420). A full ring drops its oldest frame and counts it."""
     @property
     def handle(self) -> int: ...
@@ -263,18 +318,27 @@ class VideoStream:
     def dropped_frames(self) -> int: ...
     def close(self) -> None: ...
 
-def convert_video(data: Buffer, width: int, height: int, from_type: int, to_type: int, *, flip_y: bool = False) -> bytearray:
+def convert_video(
+    data: Buffer, width: int, height: int, from_type: int, to_type: int, *, flip_y: bool = False
+) -> bytearray:
     """Between any two buffer types (SIMD, no GIL; BT.601 limited range). EngineError when the buffer is too small or a size is 0."""
 
 def video_buffer_size(width: int, height: int, buffer_type: int) -> int: ...
 
 # ---- the server's forwarding unit ----
 
+@final
 class Sfu:
     """Sockets and forwarding of one server."""
-    def __init__(
-        self, port: EventPort, *, bind_addresses: Sequence[str], udp_port: int = 0, tcp_port: int | None = 0, advertised_addresses: Sequence[str] = ()
-    ) -> None:
+    def __new__(
+        cls,
+        port: EventPort,
+        *,
+        bind_addresses: Sequence[str],
+        udp_port: int = 0,
+        tcp_port: int | None = ...,
+        advertised_addresses: Sequence[str] = ...,
+    ) -> Self:
         """One UDP socket per address, all on one port (0: any free one); ICE-TCP likewise (None: off).
         `advertised_addresses`: put into the candidates instead of the bound ones. EngineError names address and port that can't be bound."""
     @property
@@ -284,12 +348,15 @@ class Sfu:
     @property
     def candidates(self) -> list[str]:
         """`candidate:…` lines, the same for each transport, without the ufrag."""
-    def create_transport(self, *, controlling: bool = False, payload_types: Sequence[PayloadTypeLike] = ()) -> SfuTransport: ...
+    def create_transport(
+        self, *, controlling: bool = False, payload_types: Sequence[_PayloadType] = ...
+    ) -> SfuTransport: ...
     def stats(self) -> dict[str, int]:
         """Counters: packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, nacks_received,
         nacks_sent, plis_received, plis_sent, transports, up_tracks, down_tracks, send_errors."""
     def close(self) -> None: ...
 
+@final
 class SfuTransport:
     """One peer connection of a participant, as the server sees it."""
     @property
@@ -301,11 +368,20 @@ class SfuTransport:
     @property
     def fingerprint(self) -> str: ...
     def set_remote(
-        self, *, ice_ufrag: str, ice_pwd: str, fingerprint: str, dtls_active: bool, ice_lite: bool = False, max_message_size: int = 65535
+        self,
+        *,
+        ice_ufrag: str,
+        ice_pwd: str,
+        fingerprint: str,
+        dtls_active: bool,
+        ice_lite: bool = False,
+        max_message_size: int = 65535,
     ) -> None: ...
     def add_remote_candidate(self, candidate: str) -> None: ...
     def restart_ice(self) -> tuple[str, str]: ...
-    def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int: ...
+    def open_channel(
+        self, label: str, *, ordered: bool = True, max_retransmits: int | None = None
+    ) -> int: ...
     def send(self, channel: int, data: bytes) -> bool: ...
     def buffered_amount(self, channel: int) -> int: ...
     def add_up_track(
@@ -313,10 +389,10 @@ class SfuTransport:
         mid: str,
         *,
         kind: str,
-        payload_types: Sequence[PayloadTypeLike],
-        header_extensions: Sequence[HeaderExtensionLike],
-        layers: Sequence[ReceiveLayerLike],
-        rids: Sequence[str] = (),
+        payload_types: Sequence[_PayloadType],
+        header_extensions: Sequence[_HeaderExtension],
+        layers: Sequence[_ReceiveLayer],
+        rids: Sequence[str] = ...,
     ) -> UpTrack:
         """Receive what the participant publishes on this m-line. `layers` are those whose SSRC the offer names (ssrc lines, FID groups);
         `rids`, lowest layer first, are bound to SSRCs by the mid and rid header extensions. With neither, the SSRC is bound by mid extension
@@ -328,14 +404,15 @@ class SfuTransport:
         *,
         ssrc: int,
         rtx_ssrc: int | None,
-        payload_types: Sequence[PayloadTypeLike],
-        header_extensions: Sequence[HeaderExtensionLike],
+        payload_types: Sequence[_PayloadType],
+        header_extensions: Sequence[_HeaderExtension],
     ) -> DownTrack:
         """Forward `up_track` (of any transport of the same Sfu) to this one, with the payload types the subscriber answered."""
     def stats(self) -> dict[str, Any]:
         """{ice_state, round_trip_time_s, bytes_sent, bytes_received, packets_sent, packets_received, selected_pair}."""
     def close(self) -> None: ...
 
+@final
 class UpTrack:
     @property
     def handle(self) -> int: ...
@@ -351,6 +428,7 @@ class UpTrack:
     def close(self) -> None:
         """Also closes its down tracks."""
 
+@final
 class DownTrack:
     @property
     def handle(self) -> int: ...

@@ -15,6 +15,7 @@ import sys
 import time
 
 import numpy as np
+
 from livekit import rtc
 
 SAMPLE_RATE_HZ = 48_000
@@ -56,7 +57,8 @@ async def publish(room: rtc.Room, codec: str) -> None:
         ),
     )
     tasks = [
-        asyncio.ensure_future(c) for c in (send_tone(audio), send_pictures(video), send_data(room), until_stdin_closes())
+        asyncio.ensure_future(c)
+        for c in (send_tone(audio), send_pictures(video), send_data(room), until_stdin_closes())
     ]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -67,7 +69,9 @@ async def publish(room: rtc.Room, codec: str) -> None:
 
 async def until_stdin_closes() -> None:
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     await reader.read()
 
 
@@ -179,12 +183,16 @@ async def measure_video(track: rtc.Track) -> dict:
         if frames >= VIDEO_FRAMES:
             break
     await stream.aclose()
-    rgba = np.frombuffer(last.convert(rtc.VideoBufferType.RGBA).data, np.uint8).reshape(last.height, last.width, 4)
+    rgba = np.frombuffer(last.convert(rtc.VideoBufferType.RGBA).data, np.uint8).reshape(
+        last.height, last.width, 4
+    )
     quarters = []
     for index in range(4):
         top, left = index // 2 * last.height // 2, index % 2 * last.width // 2
         middle = rgba[
-            top + last.height // 8 : top + last.height * 3 // 8, left + last.width // 8 : left + last.width * 3 // 8, :3
+            top + last.height // 8 : top + last.height * 3 // 8,
+            left + last.width // 8 : left + last.width * 3 // 8,
+            :3,
         ]
         quarters.append([float(v) for v in middle.reshape(-1, 3).mean(axis=0)])
     return {"frames": frames, "width": last.width, "height": last.height, "quarters_rgb": quarters}

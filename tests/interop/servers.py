@@ -87,10 +87,10 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            with urllib.request.urlopen(url, timeout=1) as response:
-                if response.status == 200:
-                    return
+        unreachable = contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError)
+        with unreachable, urllib.request.urlopen(url, timeout=1) as response:
+            if response.status == 200:
+                return
         time.sleep(0.05)
     raise RuntimeError(f"{url} never answered; its output:\n{log.read_text()[-3000:]}")
 

@@ -53,7 +53,9 @@ def _run_session(server: RoomServer, publisher_sdk: str, subscriber_sdk: str, co
     _, publisher_err = publisher.communicate(input="", timeout=15)
     lines = out.splitlines()
     if subscriber.returncode != 0 or len(lines) != 2:
-        pytest.fail(f"subscriber ended with {subscriber.returncode}:\n{err[-4000:]}\npublisher:\n{publisher_err[-4000:]}")
+        pytest.fail(
+            f"subscriber ended with {subscriber.returncode}:\n{err[-4000:]}\npublisher:\n{publisher_err[-4000:]}"
+        )
     result: dict[str, Any] = json.loads(lines[1])
     result["publisher_exit"] = publisher.returncode
     result["publisher_identity"] = f"publish-{publisher_sdk}"

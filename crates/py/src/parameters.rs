@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-/// `PayloadTypeLike`
+/// `_PayloadType` of the stub
 #[derive(Clone, Debug, FromPyObject)]
 pub struct PayloadType {
     pub payload_type: u8,
@@ -17,14 +17,14 @@ pub struct PayloadType {
     pub feedback: Vec<String>,
 }
 
-/// `HeaderExtensionLike`
+/// `_HeaderExtension` of the stub
 #[derive(Clone, Debug, FromPyObject)]
 pub struct HeaderExtension {
     pub id: u8,
     pub uri: String,
 }
 
-/// `SendLayerLike`
+/// `_SendLayer` of the stub
 #[derive(Clone, Debug, FromPyObject)]
 pub struct SendLayer {
     pub rid: Option<String>,
@@ -35,7 +35,7 @@ pub struct SendLayer {
     pub max_framerate: f64,
 }
 
-/// `ReceiveLayerLike`
+/// `_ReceiveLayer` of the stub
 #[derive(Clone, Debug, FromPyObject)]
 pub struct ReceiveLayer {
     pub ssrc: u32,

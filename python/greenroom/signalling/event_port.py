@@ -6,7 +6,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from greenroom import _engine
 
@@ -26,11 +26,14 @@ class LoopEventPort:
     `of` anew for each object instead of keeping the port.
     """
 
-    _ports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopEventPort] = weakref.WeakKeyDictionary()
+    _ports: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopEventPort]] = (
+        weakref.WeakKeyDictionary()
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
         self._callbacks: dict[int, EventCallback] = {}
+        self._closed = False
         self.port = _engine.EventPort()
         """Pass this to the engine's constructors."""
         loop.add_reader(self.port.fileno(), self._on_readable)
@@ -48,10 +51,16 @@ class LoopEventPort:
 
     def unregister(self, handle: int) -> None:
         """Later events of this handle are dropped. Harmless twice."""
-        if self._callbacks.pop(handle, None) is not None and not self._callbacks:
+        if self._callbacks.pop(handle, None) is not None:
+            self.release()
+
+    def release(self) -> None:
+        """Free the descriptor if nothing is registered: for when the object could not be made after all."""
+        if not self._callbacks and not self._closed:
             self._close()
 
     def _close(self) -> None:
+        self._closed = True
         loop = self._loop()
         if loop is not None:
             self._ports.pop(loop, None)

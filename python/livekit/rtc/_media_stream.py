@@ -63,7 +63,11 @@ class MediaStream(Generic[_Item]):
     def _attach(self, origin: Any) -> None:
         self._detach()
         self._event_port = LoopEventPort.of(self._loop)
-        self._engine_stream = self._open(origin, self._event_port.port)
+        try:
+            self._engine_stream = self._open(origin, self._event_port.port)
+        except BaseException:
+            self._event_port.release()
+            raise
         self._event_port.register(self._engine_stream.handle, self._on_event)
         self._ended = False
         self._wake.set()
@@ -141,6 +145,15 @@ class MediaStream(Generic[_Item]):
             self._wake.set()
             if self._engine_stream is None:
                 self._end()
+
+
+def checked_capacity(capacity: int, default: int) -> int:
+    """What `capacity` stands for: 0 for the default. ValueError when it is negative."""
+    if capacity < 0:
+        raise ValueError(
+            f"capacity is {capacity}: give a number of frames, or 0 for the default of {default}"
+        )
+    return capacity or default
 
 
 def media_origin(track: Track) -> Any:

@@ -41,7 +41,9 @@ class AudioFrame:
         self._userdata = userdata if userdata is not None else {}
 
     @classmethod
-    def _adopt(cls, data: bytearray, sample_rate: int, num_channels: int, samples_per_channel: int) -> AudioFrame:
+    def _adopt(
+        cls, data: bytearray, sample_rate: int, num_channels: int, samples_per_channel: int
+    ) -> AudioFrame:
         """A frame over `data` without the copy; the caller gives the buffer away."""
         frame = cls.__new__(cls)
         frame._data = data

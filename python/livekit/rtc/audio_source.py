@@ -38,17 +38,26 @@ class AudioSource:
         self._num_channels = num_channels
         self._chunk_samples = max(queue_size_ms, _BLOCK_MS) * sample_rate // 1000
         event_port = LoopEventPort.of(self._loop)
-        self._engine_source = _engine.AudioSource(event_port.port, sample_rate, num_channels, queue_size_ms)
+        try:
+            self._engine_source = _engine.AudioSource(
+                event_port.port, sample_rate, num_channels, queue_size_ms
+            )
+        except BaseException:
+            event_port.release()
+            raise
         event_port.register(self._engine_source.handle, self._on_event)
         self._event_port = event_port
         self._pending: asyncio.Future[None] | None = None
+        self._ticket = 0
+        """Of the capture that `_pending` stands for: a completion of an earlier one may come late."""
         self._drained = asyncio.Event()
         self._capturing = asyncio.Lock()
         self._closed = False
 
-    def _on_event(self, kind: int, _payload: Any) -> None:
+    def _on_event(self, kind: int, payload: Any) -> None:
         if kind == _engine.CAPTURED:
-            self._complete_pending()
+            if payload == self._ticket:
+                self._complete_pending()
         elif kind == _engine.DRAINED:
             self._drained.set()
 
@@ -110,7 +119,8 @@ class AudioSource:
         if self._closed:
             return
         self._drained.clear()
-        if self._engine_source.push(samples.cast("B")) == 0:
+        self._ticket = self._engine_source.push(samples.cast("B"))
+        if self._ticket == 0:
             return
         self._pending = self._loop.create_future()
         await asyncio.shield(self._pending)

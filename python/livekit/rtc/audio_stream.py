@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom import _engine
 
-from ._media_stream import EngineStream, MediaStream
+from ._media_stream import EngineStream, MediaStream, checked_capacity
 from .audio_frame import AudioFrame
 from .frame_processor import FrameProcessor
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("livekit.rtc")
 
+_BLOCK_MS = 10
 DEFAULT_BUFFER_MS = 10_000
 """How much audio a stream that nobody reads keeps when `capacity` is 0; older frames are dropped and counted."""
 
@@ -75,8 +76,12 @@ class AudioStream(MediaStream[AudioFrameEvent]):
             )
         self._sample_rate = sample_rate
         self._num_channels = num_channels
-        self._frame_size_ms = frame_size_ms or 10
-        self._capacity = capacity or max(1, DEFAULT_BUFFER_MS // self._frame_size_ms)
+        self._frame_size_ms = _BLOCK_MS if frame_size_ms is None else frame_size_ms
+        if not 1 <= self._frame_size_ms <= DEFAULT_BUFFER_MS:
+            raise ValueError(
+                f"frame_size_ms is {frame_size_ms}: it must be 1 to {DEFAULT_BUFFER_MS}, or None for 10"
+            )
+        self._capacity = checked_capacity(capacity, DEFAULT_BUFFER_MS // self._frame_size_ms)
         self._processor = noise_cancellation
         self._auto_close_processor = auto_close_noise_cancellation
         participant: Participant | None = kwargs.get("_participant")
@@ -160,7 +165,9 @@ class AudioStream(MediaStream[AudioFrameEvent]):
         try:
             return processor._process(frame)
         except Exception:
-            _logger.warning("frame processor %r failed; the frame passes unprocessed", processor, exc_info=True)
+            _logger.warning(
+                "frame processor %r failed; the frame passes unprocessed", processor, exc_info=True
+            )
             return frame
 
     async def aclose(self) -> None:

@@ -186,7 +186,10 @@ class Participant(ABC):  # noqa: B024 - made by the room only
 
     @property
     def _in_room(self) -> bool:
-        return not self._session.closed and self._state.sid in self._session.state.by_sid
+        session = self._session
+        # A session that is just joining has no state yet, and this participant belongs to an earlier one.
+        state = None if session.closed else getattr(session, "state", None)
+        return state is not None and self._state.sid in state.by_sid
 
     def _watch_tracks(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back when tracks of this participant come or go, or it leaves. Returns the function that

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom import _engine
 
-from ._media_stream import EngineStream, MediaStream
+from ._media_stream import EngineStream, MediaStream, checked_capacity
 from ._proto.video_frame_pb2 import FrameMetadata, VideoBufferType, VideoRotation
 from .video_frame import VideoFrame
 
@@ -59,7 +59,7 @@ class VideoStream(MediaStream[VideoFrameEvent]):
         **kwargs: Any,
     ) -> None:
         super().__init__(loop)
-        self._capacity = capacity or DEFAULT_CAPACITY
+        self._capacity = checked_capacity(capacity, DEFAULT_CAPACITY)
         self._format = format
         participant: Participant | None = kwargs.get("_participant")
         if participant is not None:

@@ -110,7 +110,9 @@ class MediaSection:
 
     def receive_layers(self) -> list[ReceiveLayer]:
         """The SSRCs that the describing side sends with, each with its RTX SSRC from an FID group."""
-        repair = {g.ssrcs[0]: g.ssrcs[1] for g in self.source_groups if g.semantics == "FID" and len(g.ssrcs) == 2}
+        repair = {
+            g.ssrcs[0]: g.ssrcs[1] for g in self.source_groups if g.semantics == "FID" and len(g.ssrcs) == 2
+        }
         repairing = set(repair.values())
         seen: dict[int, None] = {s.ssrc: None for s in self.sources if s.ssrc not in repairing}
         return [ReceiveLayer(ssrc=ssrc, rtx_ssrc=repair.get(ssrc), rid=None) for ssrc in seen]

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..media_parameters import HeaderExtension, PayloadType
-from .description import Direction, MediaKind, MediaSection, Msid, Rid, SessionDescription, Source, SourceGroup
+from .description import (
+    Direction,
+    MediaKind,
+    MediaSection,
+    Msid,
+    Rid,
+    SessionDescription,
+    Source,
+    SourceGroup,
+)
 
 MAX_SDP_BYTES = 512 * 1024
 """Larger descriptions are refused: 500 sections of a LiveKit offer stay below half of it."""
@@ -288,7 +297,9 @@ def _payload_types(section: _Section) -> list[PayloadType]:
     repaired: dict[int, int] = {}
     for number, codec in section.codecs.items():
         if codec.name == "rtx":
-            apt = PayloadType(number, "rtx", 1, None, section.format_parameters.get(number, "")).format_parameter("apt")
+            apt = PayloadType(
+                number, "rtx", 1, None, section.format_parameters.get(number, "")
+            ).format_parameter("apt")
             if apt is not None and apt.isascii() and apt.isdigit():
                 repaired[int(apt)] = number
     payloads = []

@@ -127,6 +127,8 @@ def test_mutated_descriptions_never_escape_the_error_type(data: st.DataObject) -
     lines = SERVER_OFFER.split("\r\n")
     for _ in range(data.draw(st.integers(1, 4))):
         index = data.draw(st.integers(0, len(lines) - 1))
-        lines[index] = data.draw(st.one_of(st.text(max_size=40), st.just(lines[index][:-1]), st.just(lines[-index])))
+        lines[index] = data.draw(
+            st.one_of(st.text(max_size=40), st.just(lines[index][:-1]), st.just(lines[-index]))
+        )
     with contextlib.suppress(SdpError):
         parse("\r\n".join(lines))
