@@ -333,7 +333,11 @@ impl Channel {
         };
         loop {
             let mut queue = lock(&self.sender.0.queue);
-            if queue.messages.front().is_none_or(|message| message.len() > *room) {
+            if queue
+                .messages
+                .front()
+                .is_none_or(|message| message.len() > *room)
+            {
                 break;
             }
             let Some(message) = queue.messages.pop_front() else {

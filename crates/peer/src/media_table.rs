@@ -1,10 +1,12 @@
 //! Which mids and SSRCs are in use. str0m's direct API panics on inconsistent use, so everything is checked here first.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use str0m::Rtc;
 use str0m::media::{MediaKind, Mid};
 
+use crate::rtc_config::Templates;
 use crate::{PeerError, Result, TrackKind};
 
 struct Entry {
@@ -14,8 +16,9 @@ struct Entry {
 }
 
 /// The medias declared to str0m.
-#[derive(Default)]
 pub(crate) struct MediaTable {
+    templates: Templates,
+    started_at: Instant,
     entries: HashMap<Mid, Entry>,
     send_ssrcs: HashMap<u32, Mid>,
     receive_ssrcs: HashMap<u32, Mid>,
@@ -29,6 +32,16 @@ pub(crate) enum Way {
 }
 
 impl MediaTable {
+    pub fn new(templates: Templates, started_at: Instant) -> Self {
+        Self {
+            templates,
+            started_at,
+            entries: HashMap::new(),
+            send_ssrcs: HashMap::new(),
+            receive_ssrcs: HashMap::new(),
+        }
+    }
+
     /// str0m's form of a mid: at most 16 letters and digits.
     pub fn mid(name: &str) -> Result<Mid> {
         if name.is_empty()
@@ -120,7 +133,13 @@ impl MediaTable {
                 TrackKind::Audio => MediaKind::Audio,
                 TrackKind::Video => MediaKind::Video,
             };
-            rtc.direct_api().declare_media(mid, media_kind);
+            let mut api = rtc.direct_api();
+            let media = api.declare_media(mid, media_kind);
+            if let Some(template) = self.templates.get(kind) {
+                // str0m gives a media every extension of the session; only one of another session has others.
+                let mut other = template.clone().build(self.started_at);
+                std::mem::swap(media, other.direct_api().declare_media(mid, media_kind));
+            }
             Entry {
                 name: name.into(),
                 kind,
@@ -155,6 +174,50 @@ impl MediaTable {
         if entry.users == 0 {
             self.entries.remove(&mid);
             rtc.direct_api().remove_media(mid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HeaderExtension, PeerConfig, rtc_config};
+    use str0m::rtp::Extension;
+
+    #[test]
+    fn a_media_has_the_extensions_of_its_kind_only() {
+        let extension = |id, uri: &str| HeaderExtension {
+            id,
+            uri: uri.into(),
+        };
+        let level = extension(1, Extension::AudioLevel.as_uri());
+        let mid = extension(4, Extension::RtpMid.as_uri());
+        let transport_cc = extension(3, Extension::TransportSequenceNumber.as_uri());
+        let config = PeerConfig {
+            header_extensions_audio: vec![level, mid.clone()],
+            header_extensions_video: vec![mid, transport_cc],
+            ..PeerConfig::default()
+        };
+        let now = Instant::now();
+        let mut rtc = rtc_config::build(&config).unwrap().build(now);
+        let mut table = MediaTable::new(Templates::new(&config).unwrap(), now);
+        for (name, kind) in [
+            ("0", TrackKind::Audio),
+            ("1", TrackKind::Video),
+            ("2", TrackKind::Audio),
+        ] {
+            let mid = MediaTable::mid(name).unwrap();
+            table.acquire(&mut rtc, mid, name, kind, Way::Send, &[]);
+            let extensions = rtc.media(mid).unwrap().remote_extmap();
+            let is_video = kind == TrackKind::Video;
+            assert_eq!(
+                extensions
+                    .id_of(Extension::TransportSequenceNumber)
+                    .is_some(),
+                is_video
+            );
+            assert_eq!(extensions.id_of(Extension::AudioLevel).is_some(), !is_video);
+            assert_eq!(extensions.id_of(Extension::RtpMid), Some(4));
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::connection::{Connection, ice_state_name};
 use crate::jobs::{JobRunner, Jobs, Outcome, Wake};
 use crate::media_table::MediaTable;
 use crate::receiving::Receiving;
+use crate::rtc_config::Templates;
 use crate::sending::Sending;
 use crate::{
     AudioSenderConfig, AudioSink, ChannelConfig, PeerConfig, PeerError, PeerStatistics,
@@ -126,7 +127,7 @@ impl Peer {
             transmits: VecDeque::new(),
             connection: Connection::new(),
             channels: Channels::new(),
-            medias: MediaTable::default(),
+            medias: MediaTable::new(Templates::new(config)?, now),
             sending: Sending::new(estimating),
             receiving: Receiving::new(nack_audio),
             jobs: Jobs::new(jobs, wake),
@@ -529,14 +530,8 @@ impl Peer {
 
     fn encoded(&mut self, key: crate::jobs::JobKey, outcome: Outcome, now: Instant) {
         let sending = self.connection.connected;
-        self.sending.finished(
-            &mut self.rtc,
-            &self.jobs,
-            key,
-            outcome,
-            sending,
-            now,
-        );
+        self.sending
+            .finished(&mut self.rtc, &self.jobs, key, outcome, sending, now);
         self.advance(now);
         self.drain();
     }

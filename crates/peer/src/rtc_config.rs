@@ -10,7 +10,7 @@ use str0m::media::Frequency;
 use str0m::rtp::{Extension, ExtensionMap};
 
 use crate::certificate::identity;
-use crate::{HeaderExtension, PayloadType, PeerConfig, PeerError, Result};
+use crate::{HeaderExtension, PayloadType, PeerConfig, PeerError, Result, TrackKind};
 
 /// Audio packets held back while one before them is missing: the jitter buffer does the waiting, this only undoes reordering.
 const AUDIO_REORDERING_PACKETS: usize = 3;
@@ -112,6 +112,41 @@ fn add_payload_types(rtc: &mut RtcConfig, payload_types: &[PayloadType]) -> Resu
         );
     }
     Ok(())
+}
+
+/// Configurations whose extensions are those of one kind of media, where the session has more.
+///
+/// It matters: audio that carries transport-wide sequence numbers which were agreed on for video only is reported
+/// as lost, and the bandwidth estimate collapses.
+pub(crate) struct Templates {
+    audio: Option<RtcConfig>,
+    video: Option<RtcConfig>,
+}
+
+impl Templates {
+    pub fn new(config: &PeerConfig) -> Result<Self> {
+        let one_kind = |audio: &[HeaderExtension], video: &[HeaderExtension]| {
+            let own = audio.len() + video.len();
+            let all = config.header_extensions_audio.len() + config.header_extensions_video.len();
+            let reduced = PeerConfig {
+                header_extensions_audio: audio.to_vec(),
+                header_extensions_video: video.to_vec(),
+                ..PeerConfig::default()
+            };
+            (own < all).then(|| build(&reduced)).transpose()
+        };
+        Ok(Self {
+            audio: one_kind(&config.header_extensions_audio, &[])?,
+            video: one_kind(&[], &config.header_extensions_video)?,
+        })
+    }
+
+    pub fn get(&self, kind: TrackKind) -> Option<&RtcConfig> {
+        match kind {
+            TrackKind::Audio => self.audio.as_ref(),
+            TrackKind::Video => self.video.as_ref(),
+        }
+    }
 }
 
 fn extension_map(config: &PeerConfig) -> Result<ExtensionMap> {

@@ -327,10 +327,16 @@ fn dtls_that_comes_before_our_own_check_succeeds_is_not_lost() {
     // The answers to the right side's checks are late, so the left side is ready first and starts DTLS.
     for seed in 0..20 {
         let mut pair = Pair::new(seed);
-        pair.link = Link { delay: Duration::from_millis(1), jitter: Duration::from_millis(30), ..Link::default() };
+        pair.link = Link {
+            delay: Duration::from_millis(1),
+            jitter: Duration::from_millis(30),
+            ..Link::default()
+        };
         pair.exchange_candidates();
         pair.exchange_descriptions();
-        pair.run_until("both connected", |pair| pair.both(|event| *event == PeerEvent::Connected));
+        pair.run_until("both connected", |pair| {
+            pair.both(|event| *event == PeerEvent::Connected)
+        });
         let took = pair.now - pair.start;
         assert!(took < Duration::from_millis(900), "seed {seed}: {took:?}");
     }

@@ -154,8 +154,13 @@ fn a_tone_survives_loss_and_reordering() {
     };
     speak(&mut pair, 0, 5000, 48_000, 1);
     let pcm = trap.pcm.lock().unwrap();
-    let level = amplitude_at(&pcm[pcm.len() - 96_000..], 440.0, 48_000);
-    assert!(level > 0.2, "440 Hz at {level}");
+    // In pieces: the jitter buffer stretches time, so a tone does not keep its phase for long.
+    let mut levels: Vec<f64> = pcm[pcm.len() - 96_000..]
+        .chunks(2400)
+        .map(|piece| amplitude_at(piece, 440.0, 48_000))
+        .collect();
+    levels.sort_by(f64::total_cmp);
+    assert!(levels[4] > 0.3 && levels[20] > 0.42, "440 Hz at {levels:?}");
 }
 
 #[test]
