@@ -50,6 +50,13 @@ class DataSender:
         """Hand one packet to its channel. PublishDataError when it is too large, or no channel opens."""
         if self._session.closed:
             raise PublishDataError("data can't be sent: the room is not connected; connect first")
+        local = self._session.state.local.info
+        if local.HasField("permission") and not local.permission.can_publish_data:
+            # The server would drop it without a word.
+            raise PublishDataError(
+                f"{local.identity!r} may not send data; grant canPublishData in the token, or change the "
+                "participant's permissions"
+            )
         label = RELIABLE if reliable else LOSSY
         packet.participant_identity = self._session.state.local.identity
         size = packet.ByteSize()

@@ -309,6 +309,9 @@ class Session:
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
+        state: RoomState | None = getattr(self, "state", None)
+        for participant in () if state is None else state.by_sid.values():
+            participant.tracks_changed()
         if not self.sid.done():
             self.sid.set_exception(RuntimeError("the room has no SID: it is not connected any more"))
         if not self._end_before_connected.done():
