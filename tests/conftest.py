@@ -1,0 +1,71 @@
+"""Fixtures for every suite. `nothing_left` is for tests that use the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+pytest.register_assert_rewrite("room_cases", "room_tools")
+
+_SETTLE_S = 5.0
+"""Worker threads free sockets just after `close` has returned."""
+
+
+def open_descriptors() -> dict[str, str]:
+    """Sockets, pipes and event descriptors of this process, by number."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        if target.startswith(("socket:", "pipe:", "anon_inode:")):
+            found[number] = target
+    return found
+
+
+async def _warm_up() -> None:
+    """Start what lives as long as the process: the engine's workers and the media pool."""
+    import greenroom
+
+    async with greenroom.Server():
+        pass
+    await asyncio.get_running_loop().run_in_executor(None, gc.collect)
+
+
+def running_threads() -> int:
+    """Without those of a loop's executor, which the loop keeps until it closes."""
+    return sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
+
+
+_warm = False
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """A test may leave no task, thread or descriptor behind. The pools of the process are not counted."""
+    global _warm
+    if not _warm:
+        await _warm_up()
+        _warm = True
+    tasks, descriptors, threads = asyncio.all_tasks(), open_descriptors(), running_threads()
+    yield
+    deadline = time.monotonic() + _SETTLE_S
+    while time.monotonic() < deadline:
+        left_tasks = asyncio.all_tasks() - tasks - {asyncio.current_task()}
+        if not left_tasks and len(open_descriptors()) <= len(descriptors) and running_threads() <= threads:
+            return
+        await asyncio.sleep(0.01)
+    assert not left_tasks, f"tasks left: {left_tasks}"
+    after = open_descriptors()
+    new = [target for number, target in after.items() if descriptors.get(number) != target]
+    assert len(after) <= len(descriptors), (
+        f"{len(after) - len(descriptors)} descriptors left, of these: {new}"
+    )
+    assert running_threads() <= threads, f"threads left: {threading.enumerate()}"
