@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import platform
 import time
@@ -41,6 +42,9 @@ from .waiting import run_within
 _logger = logging.getLogger("livekit")
 _T = TypeVar("_T")
 
+LEAVE_GRACE_S = 0.5
+"""A server that ends a session may close its media before its `leave`, which has the reason, is read."""
+
 DisconnectReason = models.DisconnectReason
 
 
@@ -74,6 +78,7 @@ class Session:
         self._farewell_task: asyncio.Task[None] | None = None
         self._end_before_connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end_before_connected.add_done_callback(_consume)
+        self._late_end: asyncio.TimerHandle | None = None
         self._joined_room = False
         """`connect` has succeeded: from here an end is told by an event, not by an error."""
 
@@ -242,7 +247,11 @@ class Session:
     def _on_media_failed(self, which: str, why: str) -> None:
         _logger.warning("%s connection failed: %s", which, why)
         message = f"the {which} connection failed: {why}"
-        self._end(DisconnectReason.MEDIA_FAILURE, message, MediaPathError)
+        end = functools.partial(self._end, DisconnectReason.MEDIA_FAILURE, message, MediaPathError)
+        if not self._joined_room:
+            end()
+        elif self._late_end is None and not self.closed:
+            self._late_end = asyncio.get_running_loop().call_later(LEAVE_GRACE_S, end)
 
     def ended_by_server(self, leave: proto.LeaveRequest) -> None:
         """A `leave` message: the session is over."""
@@ -305,6 +314,8 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        if self._late_end is not None:
+            self._late_end.cancel()
         for name in ("publications", "requests", "publisher", "subscriber"):
             part = getattr(self, name, None)
             if part is not None:
