@@ -14,7 +14,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
 from greenroom import _engine
-from greenroom.signalling.messages import CLIENT_PROTOCOL, PROTOCOL_VERSION
+from greenroom.signalling.messages import CLIENT_PROTOCOL, PROTOCOL_VERSION, enum_name
 from greenroom.signalling.url import UrlError, signal_url
 
 from . import participants
@@ -152,7 +152,7 @@ class Session:
 
     def _joined(self, kind: str, message: Any) -> proto.JoinResponse:
         if kind == "leave":
-            reason = DisconnectReason.Name(message.reason)
+            reason = enum_name(DisconnectReason, message.reason)
             raise SignalProtocolError(f"the server ended the session as it began: {reason}; see its log")
         if kind != "join":
             raise SignalProtocolError(f"the server's first message was {kind!r}, not a join")
@@ -255,7 +255,7 @@ class Session:
 
     def ended_by_server(self, leave: proto.LeaveRequest) -> None:
         """A `leave` message: the session is over."""
-        self._end(leave.reason, f"the server ended the session: {DisconnectReason.Name(leave.reason)}")
+        self._end(leave.reason, f"the server ended the session: {enum_name(DisconnectReason, leave.reason)}")
 
     # ---- used by the parts ----
 

@@ -14,6 +14,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
 from greenroom import _engine
+from greenroom.signalling.messages import enum_name
 from greenroom.signalling.sdp import SdpError
 
 from . import participants
@@ -54,7 +55,7 @@ def _track_published(session: Session, message: proto.TrackPublishedResponse) ->
 
 
 def _request_response(session: Session, message: proto.RequestResponse) -> None:
-    reason = proto.RequestResponse.Reason.Name(message.reason)
+    reason = enum_name(proto.RequestResponse.Reason, message.reason)
     if message.WhichOneof("request") == "add_track":
         session.publications.refused(message.add_track.cid, reason, message.message)
     else:
@@ -83,6 +84,8 @@ def _room_update(session: Session, message: proto.RoomUpdate) -> None:
 def _connection_quality(session: Session, message: proto.ConnectionQualityUpdate) -> None:
     for update in message.updates:
         participant = session.state.by_sid.get(update.participant_sid)
+        if update.quality not in models.ConnectionQuality.values():
+            continue
         if participant is not None and participant.quality != update.quality:
             participant.quality = update.quality
             session.emit("connection_quality_changed", participant.facade, update.quality)
@@ -105,7 +108,7 @@ def _subscription_response(session: Session, message: proto.SubscriptionResponse
     publication = session.state.publication(message.track_sid)
     if publication is None:
         return
-    error = models.SubscriptionError.Name(message.err)
+    error = enum_name(models.SubscriptionError, message.err)
     session.emit("track_subscription_failed", publication.participant.facade, message.track_sid, error)
 
 
@@ -131,6 +134,7 @@ def _room_moved(session: Session, message: proto.RoomMovedResponse) -> None:
     for participant in list(state.remotes.values()):
         participants.remove(session, participant)
     state.by_sid.pop(state.local.sid, None)
+    state.speaking.pop(state.local.sid, None)
     state.room, state.local.info = message.room, message.participant
     state.by_sid[state.local.sid] = state.local
     session.emit("moved")

@@ -19,6 +19,11 @@ class MessageError(ValueError):
     """A frame that is no signal message; it can be skipped."""
 
 
+def enum_name(enum: Any, number: int) -> str:
+    """What messages and users are told of an enum's value; newer servers have values without a name here."""
+    return str(enum.Name(number)) if number in enum.values() else f"UNKNOWN_{number}"
+
+
 def encode_request(kind: str, message: Any) -> bytes:
     """One `SignalRequest` frame; `kind` is the name of its oneof field."""
     return proto.SignalRequest(**{kind: message}).SerializeToString()
