@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from room_tools import (
     BLUE,
@@ -18,6 +20,9 @@ from room_tools import (
     camera,
     is_colour,
     microphone,
+    play,
+    running,
+    show,
     wait_for_picture,
     within,
 )
@@ -665,3 +670,240 @@ async def test_a_hidden_participant_is_seen_by_nobody_and_sees_all(rooms: Rooms)
         await Ear(stream).wait_for_tone(1000)
         await stream.aclose()
     assert set(sender.remote_participants) == {"visible"}
+
+
+# ---- corners ----
+
+
+async def test_changing_ones_mind_quickly_ends_where_it_should(rooms: Rooms) -> None:
+    sender, _ = await rooms.join("sender")
+    _, events = await rooms.join("viewer")
+    async with camera(sender, GREEN):
+        publication = (await events.wait("track_subscribed"))[1]
+        for wanted in (False, True, False, True, False, True):
+            publication.set_subscribed(wanted)
+            await asyncio.sleep(0)
+        await events.until(lambda: publication.track is not None, "a track")
+        # A subscription that is still being undone must not be what the picture is judged on.
+        publication.set_subscribed(False)
+        await events.until(lambda: publication.track is None, "no track")
+        publication.set_subscribed(True)
+        await events.until(lambda: publication.track is not None, "a track")
+        stream = rtc.VideoStream(publication.track)
+        await wait_for_picture(stream, GREEN)
+        await stream.aclose()
+
+
+async def test_muting_quickly_ends_where_it_should(rooms: Rooms) -> None:
+    talker, _ = await rooms.join("talker")
+    _, events = await rooms.join("listener")
+    async with microphone(talker) as (_, track):
+        theirs = (await events.wait("track_subscribed"))[1]
+        stream = rtc.AudioStream(theirs.track)
+        ear = Ear(stream)
+        await ear.wait_for_tone(1000)
+        for _ in range(5):
+            track.mute()
+            track.unmute()
+        await ear.wait_for_tone(1000)
+        for _ in range(5):
+            track.mute()
+            track.unmute()
+        track.mute()
+        await within(talker.local_participant.publish_data(b"muted"))
+        await ear.wait_for_silence()
+        await events.until(lambda: theirs.muted, "muted")
+        await stream.aclose()
+
+
+async def test_many_tracks_at_once(rooms: Rooms) -> None:
+    sender, own = await rooms.join("sender")
+    viewer, events = await rooms.join("viewer")
+    sources = [rtc.AudioSource(48_000, 1, 100) for _ in range(4)]
+    pictures = [rtc.VideoSource(160, 120) for _ in range(2)]
+    tracks: list[Any] = [rtc.LocalAudioTrack.create_audio_track(f"a{n}", s) for n, s in enumerate(sources)]
+    tracks += [rtc.LocalVideoTrack.create_video_track(f"v{n}", s) for n, s in enumerate(pictures)]
+
+    async with contextlib.AsyncExitStack() as stack:
+        for number, source in enumerate(sources):
+            await stack.enter_async_context(running(play(source, 400 + 200 * number)))
+        for source, colour in zip(pictures, (RED, BLUE), strict=True):
+            await stack.enter_async_context(running(show(source, 160, 120, colour)))
+        published = await within(asyncio.gather(*(sender.local_participant.publish_track(t) for t in tracks)))
+        await events.wait("track_subscribed", count=6)
+        by_name = {args[1].name: args[0] for args in events.of("track_subscribed")}
+        for number in range(4):
+            stream = rtc.AudioStream(by_name[f"a{number}"])
+            await Ear(stream).wait_for_tone(400 + 200 * number)
+            await stream.aclose()
+        for number, colour in enumerate((RED, BLUE)):
+            shown = rtc.VideoStream(by_name[f"v{number}"])
+            await wait_for_picture(shown, colour)
+            await shown.aclose()
+        await within(asyncio.gather(*(sender.local_participant.unpublish_track(p.sid) for p in published)))
+        await events.wait("track_unpublished", count=6)
+    assert viewer.remote_participants["sender"].track_publications == {}
+    assert len(own.of("local_track_published")) == len(own.of("local_track_unpublished")) == 6
+    for source in (*sources, *pictures):
+        await source.aclose()
+
+
+async def test_publishing_can_be_cancelled_and_tried_again(rooms: Rooms) -> None:
+    sender, _ = await rooms.join("sender")
+    viewer, events = await rooms.join("viewer")
+    source = rtc.AudioSource(48_000, 1, 100)
+    track = rtc.LocalAudioTrack.create_audio_track("tone", source)
+    async with running(play(source, 800)):
+        for turns in (1, 2, 3, 5, 8, 12):
+            publishing = asyncio.ensure_future(sender.local_participant.publish_track(track))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            publishing.cancel()
+            await asyncio.wait([publishing])
+            assert publishing.cancelled()
+            assert sender.local_participant.track_publications == {}
+        publication = await within(sender.local_participant.publish_track(track))
+        await events.wait("track_subscribed", lambda t, p, w: p.sid == publication.sid)
+        subscribed = [args[0] for args in events.of("track_subscribed") if args[1].sid == publication.sid]
+        stream = rtc.AudioStream(subscribed[0])
+        await Ear(stream).wait_for_tone(800)
+        await stream.aclose()
+        there = viewer.remote_participants["sender"].track_publications
+        await events.until(
+            lambda: set(there) == {publication.sid}, "only the publication that was not cancelled"
+        )
+    await source.aclose()
+
+
+async def test_stereo_keeps_its_sides(rooms: Rooms) -> None:
+    talker, _ = await rooms.join("talker")
+    _, events = await rooms.join("listener")
+    source = rtc.AudioSource(48_000, 2, 100)
+
+    async def two_tones() -> None:
+        position = 0
+        while True:
+            at = (np.arange(480) + position) * (2 * np.pi / 48_000)
+            sides = np.stack([np.sin(at * 500), np.sin(at * 1300)], axis=1) * 10_000
+            await source.capture_frame(rtc.AudioFrame(sides.astype(np.int16).tobytes(), 48_000, 2, 480))
+            position += 480
+
+    async with running(two_tones()):
+        await within(
+            talker.local_participant.publish_track(rtc.LocalAudioTrack.create_audio_track("wide", source))
+        )
+        stream = rtc.AudioStream((await events.wait("track_subscribed"))[0], num_channels=2)
+        ear = Ear(stream, channels=2)
+        await ear.wait_for_tones(500, 1300)
+        await stream.aclose()
+    await source.aclose()
+
+
+async def test_pictures_may_change_their_size(rooms: Rooms) -> None:
+    sender, _ = await rooms.join("sender")
+    _, events = await rooms.join("viewer")
+    source = rtc.VideoSource(320, 240)
+    options = rtc.TrackPublishOptions(source=CAMERA, simulcast=False)
+    await within(
+        sender.local_participant.publish_track(
+            rtc.LocalVideoTrack.create_video_track("card", source), options
+        )
+    )
+    stream = None
+    for size, colour in (((320, 240), RED), ((240, 320), BLUE), ((401, 301), GREEN), ((160, 90), RED)):
+        async with running(show(source, *size, colour)):
+            if stream is None:
+                stream = rtc.VideoStream((await events.wait("track_subscribed"))[0])
+            frame = await wait_for_picture(stream, colour)
+            assert frame.width / frame.height == pytest.approx(size[0] / size[1], rel=0.03)
+    assert stream is not None
+    await stream.aclose()
+    await source.aclose()
+
+
+async def test_handlers_may_use_the_room(rooms: Rooms) -> None:
+    sender, _ = await rooms.join("sender")
+    viewer, events = await rooms.join("viewer")
+    tasks = []
+
+    def refuse(publication: rtc.RemoteTrackPublication, _who: object) -> None:
+        publication.set_subscribed(publication.kind == rtc.TrackKind.KIND_VIDEO)
+
+    def answer(packet: rtc.DataPacket) -> None:
+        tasks.append(asyncio.ensure_future(viewer.local_participant.publish_data(b"pong " + packet.data)))
+        if packet.data == b"3":
+            tasks.append(asyncio.ensure_future(viewer.disconnect()))
+
+    viewer.on("track_published", refuse)
+    viewer.on("data_received", answer)
+    pongs: list[bytes] = []
+    sender.on("data_received", lambda packet: pongs.append(packet.data))
+    async with microphone(sender), camera(sender, RED):
+        await events.wait("track_subscribed", lambda t, p, w: t.kind == rtc.TrackKind.KIND_VIDEO)
+        for number in (b"1", b"2", b"3"):
+            await within(sender.local_participant.publish_data(number))
+        await events.wait("disconnected")
+    await within(asyncio.gather(*tasks, return_exceptions=True))
+    assert pongs[:2] == [b"pong 1", b"pong 2"]
+    assert len(events.of("disconnected")) == 1
+
+
+async def test_waiting_for_a_subscriber_ends_with_the_track_or_the_room(rooms: Rooms) -> None:
+    talker, _ = await rooms.join("talker")
+    async with microphone(talker) as (publication, track):
+        waiting = asyncio.ensure_future(publication.wait_for_subscription())
+        await asyncio.sleep(0)
+        await talker.local_participant.unpublish_track(publication.sid)
+        with pytest.raises(ConnectionError, match="unpublished"):
+            await within(waiting)
+        again = await within(talker.local_participant.publish_track(track))
+        waiting = asyncio.ensure_future(again.wait_for_subscription())
+        await asyncio.sleep(0)
+        await talker.disconnect()
+        with pytest.raises(ConnectionError, match="ended"):
+            await within(waiting)
+
+
+async def test_leaving_with_everything_running_leaves_nothing(rooms: Rooms) -> None:
+    sender, _ = await rooms.join("sender")
+    viewer, events = await rooms.join("viewer")
+    async with microphone(sender), camera(sender):
+        await events.wait("track_subscribed", count=2)
+        streams = [
+            rtc.AudioStream(t) if t.kind == rtc.TrackKind.KIND_AUDIO else rtc.VideoStream(t)
+            for t, _p, _w in events.of("track_subscribed")
+        ]
+
+        async def read(stream: Any) -> int:
+            return len([event async for event in stream])
+
+        readers = [asyncio.ensure_future(read(stream)) for stream in streams]
+        await asyncio.gather(viewer.disconnect(), sender.disconnect())
+        await within(asyncio.gather(*readers))
+        for stream in streams:
+            await stream.aclose()
+
+
+async def test_statistics_of_what_is_sent_and_received(rooms: Rooms) -> None:
+    sender, _ = await rooms.join("sender")
+    viewer, events = await rooms.join("viewer")
+    async with microphone(sender) as (_, track):
+        theirs = (await events.wait("track_subscribed"))[0]
+        stream = rtc.AudioStream(theirs)
+        await Ear(stream).wait_for_tone(1000)
+        sent, received = await track.get_stats(), await theirs.get_stats()
+        assert any(s.outbound_rtp.outbound.frames_encoded > 0 for s in sent)
+        assert any(s.inbound_rtp.received.packets_received > 0 for s in received)
+        whole = await viewer.get_rtc_stats()
+        assert whole.subscriber_stats
+        await stream.aclose()
+
+
+async def test_a_hidden_participants_data_has_no_sender_that_is_unknown(rooms: Rooms) -> None:
+    receiver, events = await rooms.join("receiver")
+    hidden, _ = await rooms.join("hidden", hidden=True)
+    await within(hidden.local_participant.publish_data(b"from nowhere"))
+    packet = (await events.wait("data_received"))[0]
+    assert packet.data == b"from nowhere"
+    assert packet.participant is None
+    assert receiver.remote_participants == {}

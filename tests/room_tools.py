@@ -183,6 +183,17 @@ class Ear:
             f"{hz} Hz",
         )
 
+    async def wait_for_tones(self, *hz: float) -> None:
+        """Until each channel holds its own tone, and no more than a trace of another."""
+
+        def pure(channel: int) -> bool:
+            wave = self._window[:, channel]
+            spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+            peak = round(hz[channel] * len(wave) / self._rate)
+            return bool(spectrum[peak - 4 : peak + 5].sum() > 0.95 * spectrum.sum() > 0)
+
+        await self._until(lambda: all(pure(c) for c in range(self._channels)), f"{hz} Hz")
+
     async def wait_for_silence(self) -> None:
         await self._until(lambda: self.level() < 30, "silence")
 
