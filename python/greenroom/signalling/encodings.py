@@ -112,7 +112,12 @@ def _screen_share_layers(top: Preset) -> list[Preset]:
     framerate = min(3.0, top.framerate)
     bitrate_bps = int(top.bitrate_bps / (4 * max(1.0, top.framerate / framerate)))
     return [
-        Preset(top.width // 2, top.height // 2, max(MIN_SCREEN_SHARE_BITRATE_BPS, bitrate_bps), framerate)
+        Preset(
+            max(1, top.width // 2),
+            max(1, top.height // 2),
+            max(MIN_SCREEN_SHARE_BITRATE_BPS, bitrate_bps),
+            framerate,
+        )
     ]
 
 
