@@ -16,6 +16,18 @@ fn main() {
         .warnings(true)
         .compile("greenroom_vp8");
     // After the object that needs it, for linkers that resolve from left to right.
+    link(&vpx);
+}
+
+/// Prefers the static library, so that the wheel needs no libvpx where it is installed.
+fn link(vpx: &pkg_config::Library) {
+    let folder = pkg_config::get_variable("vpx", "libdir").unwrap_or_default();
+    if std::path::Path::new(&folder).join("libvpx.a").exists() {
+        println!("cargo:rustc-link-search=native={folder}");
+        println!("cargo:rustc-link-lib=static=vpx");
+        println!("cargo:rustc-link-lib=m");
+        return;
+    }
     for path in &vpx.link_paths {
         println!("cargo:rustc-link-search=native={}", path.display());
     }

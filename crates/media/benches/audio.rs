@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use greenroom_media::audio::{
-    AudioPacket, JitterBuffer, JitterBufferConfig, OpusDecoder, OpusEncoder, OpusEncoderConfig,
-    Resampler,
+    AudioPacket, JitterBuffer, JitterBufferConfig, OpusDecoder, OpusEncoder, OpusEncoderConfig, Resampler,
 };
 
 /// A voiced sound: a few harmonics.
@@ -60,42 +59,36 @@ fn resample(criterion: &mut Criterion) {
     for (in_rate, out_rate) in [(48_000, 16_000), (24_000, 48_000), (44_100, 48_000)] {
         let mut resampler = Resampler::new(in_rate, 1, out_rate, 1).unwrap();
         let (pcm, mut out) = (block(in_rate as usize / 100, 1), Vec::new());
-        criterion.bench_function(
-            &format!("resample 10 ms, {in_rate} to {out_rate}"),
-            |bencher| {
-                bencher.iter(|| {
-                    out.clear();
-                    resampler.process(black_box(&pcm), &mut out);
-                });
-            },
-        );
+        criterion.bench_function(&format!("resample 10 ms, {in_rate} to {out_rate}"), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                resampler.process(black_box(&pcm), &mut out);
+            });
+        });
     }
 }
 
 fn jitter(criterion: &mut Criterion) {
     let mut buffer = JitterBuffer::new(JitterBufferConfig::default()).unwrap();
     let (payload, mut out, mut tick, start) = (encoded(), Vec::new(), 0_u64, Instant::now());
-    criterion.bench_function(
-        "jitter buffer pull of 10 ms, decoding included",
-        |bencher| {
-            bencher.iter(|| {
-                let now = start + Duration::from_millis(tick * 10);
-                if tick.is_multiple_of(2) {
-                    let timestamp = (tick * 480) as u32;
-                    buffer.insert(
-                        now,
-                        AudioPacket {
-                            sequence: tick / 2,
-                            timestamp,
-                            payload: payload.clone(),
-                        },
-                    );
-                }
-                buffer.pull(now, &mut out);
-                tick += 1;
-            });
-        },
-    );
+    criterion.bench_function("jitter buffer pull of 10 ms, decoding included", |bencher| {
+        bencher.iter(|| {
+            let now = start + Duration::from_millis(tick * 10);
+            if tick.is_multiple_of(2) {
+                let timestamp = (tick * 480) as u32;
+                buffer.insert(
+                    now,
+                    AudioPacket {
+                        sequence: tick / 2,
+                        timestamp,
+                        payload: payload.clone(),
+                    },
+                );
+            }
+            buffer.pull(now, &mut out);
+            tick += 1;
+        });
+    });
 }
 
 criterion_group!(benches, codec, resample, jitter);

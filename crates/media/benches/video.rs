@@ -39,9 +39,7 @@ fn codecs(criterion: &mut Criterion) {
         let mut position = 0;
         group.bench_function(format!("decode {codec:?}"), |bencher| {
             bencher.iter(|| {
-                let decoded = decoder
-                    .decode(&stream[position % stream.len()].data)
-                    .unwrap();
+                let decoded = decoder.decode(&stream[position % stream.len()].data).unwrap();
                 position += 1;
                 decoded
             });

@@ -2,9 +2,7 @@
 
 mod video_common;
 
-use greenroom_media::video::{
-    Codec, EncodedFrame, I420Frame, VideoError, create_decoder, create_encoder,
-};
+use greenroom_media::video::{Codec, EncodedFrame, I420Frame, VideoError, create_decoder, create_encoder};
 use video_common::{CODECS, config, encode_range, moving_picture, psnr_db};
 
 const FRAME_US: i64 = 33_333;
@@ -117,11 +115,7 @@ fn h264_is_constrained_baseline_with_parameter_sets_before_each_key_frame() {
 }
 
 fn bitrate_bps(frames: &[Option<EncodedFrame>]) -> f64 {
-    let bytes: usize = frames
-        .iter()
-        .flatten()
-        .map(|encoded| encoded.data.len())
-        .sum();
+    let bytes: usize = frames.iter().flatten().map(|encoded| encoded.data.len()).sum();
     bytes as f64 * 8.0 * 30.0 / frames.len() as f64
 }
 
@@ -195,11 +189,7 @@ fn the_size_may_change_at_any_frame() {
                 .encode(&frame, false, i64::from(index) * FRAME_US)
                 .unwrap()
                 .unwrap();
-            assert_eq!(
-                encoded.key_frame,
-                before != Some(size),
-                "{codec:?} frame {index}"
-            );
+            assert_eq!(encoded.key_frame, before != Some(size), "{codec:?} frame {index}");
             let decoded = decoder.decode(&encoded.data).unwrap().unwrap();
             assert!(psnr_db(&frame, &decoded) > 25.0, "{codec:?} frame {index}");
             before = Some(size);
@@ -333,11 +323,8 @@ fn a_screencast_is_coded() {
 fn encoders_and_decoders_move_between_threads() {
     for codec in CODECS {
         let mut encoder = create_encoder(codec, config(160, 120, 200_000)).unwrap();
-        let encoded = std::thread::spawn(move || {
-            encoder
-                .encode(&moving_picture(160, 120, 0), false, 0)
-                .unwrap()
-        });
+        let encoded =
+            std::thread::spawn(move || encoder.encode(&moving_picture(160, 120, 0), false, 0).unwrap());
         let encoded = encoded.join().unwrap().unwrap();
         let mut decoder = create_decoder(codec).unwrap();
         assert!(

@@ -25,11 +25,7 @@ fn noise(width: u32, height: u32, layout: BufferType) -> Vec<u8> {
         })
         .collect();
     if layout == I010 {
-        bytes
-            .iter_mut()
-            .skip(1)
-            .step_by(2)
-            .for_each(|byte| *byte &= 3);
+        bytes.iter_mut().skip(1).step_by(2).for_each(|byte| *byte &= 3);
     }
     if matches!(layout, I420 | I420A | I422 | I444 | Nv12) {
         let luma = (width * height) as usize;
@@ -115,8 +111,7 @@ fn every_pair_makes_the_round_trip() {
                 let back = convert(&there, width, height, to, from, false).unwrap();
                 if (width, height) == (64, 48) {
                     // The high bytes of 10-bit words count 256 steps of the low ones, so compare those as 8 bits.
-                    let eight_bits =
-                        |data: &[u8]| convert(data, width, height, from, I444, false).unwrap();
+                    let eight_bits = |data: &[u8]| convert(data, width, height, from, I444, false).unwrap();
                     let mean = mean_difference(&eight_bits(&original), &eight_bits(&back));
                     assert!(
                         mean < 2.0,
@@ -192,10 +187,7 @@ fn alpha_is_kept_where_there_is_room_and_opaque_elsewhere() {
 fn ten_bits_are_eight_shifted() {
     let i420 = noise(6, 4, I420);
     let i010 = convert(&i420, 6, 4, I420, I010, false).unwrap();
-    assert_eq!(
-        u16::from_le_bytes([i010[0], i010[1]]),
-        u16::from(i420[0]) << 2
-    );
+    assert_eq!(u16::from_le_bytes([i010[0], i010[1]]), u16::from(i420[0]) << 2);
     assert_eq!(convert(&i010, 6, 4, I010, I420, false).unwrap(), i420);
 }
 

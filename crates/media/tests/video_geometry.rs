@@ -6,18 +6,9 @@ use greenroom_media::video::{I420Frame, VideoError, rotate, scale};
 use video_common::{moving_picture, psnr_db};
 
 fn numbered(width: u32, height: u32) -> I420Frame {
-    let length = greenroom_media::video::buffer_size(
-        width,
-        height,
-        greenroom_media::video::BufferType::I420,
-    )
-    .unwrap();
-    I420Frame::from_vec(
-        (0..length).map(|value| value as u8).collect(),
-        width,
-        height,
-    )
-    .unwrap()
+    let length =
+        greenroom_media::video::buffer_size(width, height, greenroom_media::video::BufferType::I420).unwrap();
+    I420Frame::from_vec((0..length).map(|value| value as u8).collect(), width, height).unwrap()
 }
 
 #[test]
@@ -32,10 +23,7 @@ fn a_quarter_turn_is_clockwise() {
     let turned = rotate(&numbered(3, 2), 270).unwrap();
     assert_eq!(turned.y(), [2, 5, 1, 4, 0, 3]);
     assert_eq!(turned.u(), [7, 6]);
-    assert_eq!(
-        rotate(&numbered(3, 2), 180).unwrap().y(),
-        [5, 4, 3, 2, 1, 0]
-    );
+    assert_eq!(rotate(&numbered(3, 2), 180).unwrap().y(), [5, 4, 3, 2, 1, 0]);
 }
 
 #[test]
@@ -43,19 +31,16 @@ fn turns_add_up() {
     for (width, height) in [(1, 1), (5, 3), (64, 48), (101, 67)] {
         let frame = moving_picture(width, height, 7);
         let turn = |degrees: &[u32]| {
-            degrees.iter().fold(frame.clone(), |frame, degrees| {
-                rotate(&frame, *degrees).unwrap()
-            })
+            degrees
+                .iter()
+                .fold(frame.clone(), |frame, degrees| rotate(&frame, *degrees).unwrap())
         };
         assert_eq!(turn(&[90, 90, 90, 90]), frame);
         assert_eq!(turn(&[90, 270]), frame);
         assert_eq!(turn(&[90, 90]), turn(&[180]));
         assert_eq!(turn(&[0]), frame);
     }
-    assert_eq!(
-        rotate(&numbered(4, 4), 45).unwrap_err(),
-        VideoError::Rotation(45)
-    );
+    assert_eq!(rotate(&numbered(4, 4), 45).unwrap_err(), VideoError::Rotation(45));
 }
 
 #[test]
@@ -99,10 +84,7 @@ fn flat_pictures_stay_flat_at_extreme_sizes() {
         );
     }
     assert!(matches!(scale(&frame, 0, 5), Err(VideoError::Size { .. })));
-    assert!(matches!(
-        scale(&frame, 5, 20_000),
-        Err(VideoError::Size { .. })
-    ));
+    assert!(matches!(scale(&frame, 5, 20_000), Err(VideoError::Size { .. })));
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 mod video_common;
 
-use greenroom_media::video::{
-    Codec, EncodedFrame, VideoDecoder, VideoError, create_decoder, create_encoder,
-};
+use greenroom_media::video::{Codec, EncodedFrame, VideoDecoder, VideoError, create_decoder, create_encoder};
 use video_common::{CODECS, config, encode_range, moving_picture, psnr_db};
 
 /// Reproducible random numbers (xorshift).
@@ -41,10 +39,7 @@ fn assert_recovers(decoder: &mut dyn VideoDecoder, frames: &[EncodedFrame], code
         psnr_db(&moving_picture(160, 120, 0), &picture) > 25.0,
         "{codec:?}"
     );
-    assert!(
-        decoder.decode(&frames[1].data).unwrap().is_some(),
-        "{codec:?}"
-    );
+    assert!(decoder.decode(&frames[1].data).unwrap().is_some(), "{codec:?}");
 }
 
 #[test]
@@ -59,10 +54,7 @@ fn random_bytes_are_refused_or_ignored() {
             // Half of them look like the start of a real frame.
             if round % 2 == 0 {
                 let kept = random.below(30).min(frames[0].data.len());
-                data.splice(
-                    0..kept.min(data.len()),
-                    frames[0].data[..kept].iter().copied(),
-                );
+                data.splice(0..kept.min(data.len()), frames[0].data[..kept].iter().copied());
             }
             // Keep what the header may make us allocate small enough for a quick test.
             if codec == Codec::Vp8 && data.len() > 10 {
@@ -137,10 +129,7 @@ fn nothing_starts_without_a_key_frame() {
             decoder.decode(&frames[1].data),
             Err(VideoError::Decode { .. })
         ));
-        assert!(matches!(
-            decoder.decode(&[]),
-            Err(VideoError::Decode { .. })
-        ));
+        assert!(matches!(decoder.decode(&[]), Err(VideoError::Decode { .. })));
         assert_recovers(&mut *decoder, &frames, codec);
     }
 }
@@ -148,28 +137,15 @@ fn nothing_starts_without_a_key_frame() {
 #[test]
 fn a_frame_of_the_other_codec_is_refused() {
     let (vp8, h264) = (stream(Codec::Vp8), stream(Codec::H264));
-    assert!(
-        create_decoder(Codec::Vp8)
-            .unwrap()
-            .decode(&h264[0].data)
-            .is_err()
-    );
-    assert!(
-        create_decoder(Codec::H264)
-            .unwrap()
-            .decode(&vp8[0].data)
-            .is_err()
-    );
+    assert!(create_decoder(Codec::Vp8).unwrap().decode(&h264[0].data).is_err());
+    assert!(create_decoder(Codec::H264).unwrap().decode(&vp8[0].data).is_err());
 }
 
 #[test]
 fn giant_pictures_are_refused_before_memory_is_taken() {
     let mut data = stream(Codec::Vp8).swap_remove(0).data;
     data[6..10].copy_from_slice(&[0xff, 0x3f, 0xff, 0x3f]);
-    let error = create_decoder(Codec::Vp8)
-        .unwrap()
-        .decode(&data)
-        .unwrap_err();
+    let error = create_decoder(Codec::Vp8).unwrap().decode(&data).unwrap_err();
     assert!(matches!(
         error,
         VideoError::DecodedTooLarge {

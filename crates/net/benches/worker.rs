@@ -6,9 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use greenroom_net::{
-    Endpoint, Engine, Protocol, Received, Sockets, Transmit, TransmitQueue, bind_udp_all,
-};
+use greenroom_net::{Endpoint, Engine, Protocol, Received, Sockets, Transmit, TransmitQueue, bind_udp_all};
 
 const DATAGRAM_BYTES: usize = 1100;
 /// A deadline that moves with every datagram, as ICE and pacing have.
@@ -48,9 +46,7 @@ impl Endpoint for Bouncer {
     }
 
     fn poll_transmit(&mut self, out: &mut TransmitQueue) {
-        self.pending
-            .drain(..)
-            .for_each(|transmit| out.push(transmit));
+        self.pending.drain(..).for_each(|transmit| out.push(transmit));
     }
 
     fn failed(&mut self, reason: &str) {

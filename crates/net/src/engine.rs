@@ -199,9 +199,7 @@ impl Engine {
         };
         worker.send(Command::Spawn(Box::new(new))).map_err(|_| {
             worker.load.fetch_sub(1, Ordering::Relaxed);
-            io::Error::other(
-                "the engine has been shut down; use the one that Engine::global() gives now",
-            )
+            io::Error::other("the engine has been shut down; use the one that Engine::global() gives now")
         })?;
         Ok(handle)
     }
@@ -273,9 +271,7 @@ thread_local! {
 fn register_fork_handlers() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        if let Err(error) =
-            syscalls::on_fork(before_fork, after_fork_in_parent, after_fork_in_child)
-        {
+        if let Err(error) = syscalls::on_fork(before_fork, after_fork_in_parent, after_fork_in_child) {
             log::warn!("no fork handlers: {error}");
         }
     });

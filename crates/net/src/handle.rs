@@ -125,11 +125,7 @@ impl<E> Clone for EndpointHandle<E> {
 }
 
 impl<E: Endpoint> EndpointHandle<E> {
-    pub(crate) fn new(
-        worker: Arc<WorkerShared>,
-        state: Arc<EndpointState>,
-        key: u32,
-    ) -> EndpointHandle<E> {
+    pub(crate) fn new(worker: Arc<WorkerShared>, state: Arc<EndpointState>, key: u32) -> EndpointHandle<E> {
         EndpointHandle {
             worker,
             state,

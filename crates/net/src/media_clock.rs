@@ -153,10 +153,7 @@ fn take_incoming(shared: &ClockShared, callbacks: &mut Vec<Callback>) -> bool {
 fn wait_for_callback(shared: &ClockShared, callbacks: &mut Vec<Callback>) -> bool {
     let mut state = lock(&shared.state);
     while state.incoming.is_empty() && !state.stopped {
-        state = shared
-            .changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner);
+        state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
     callbacks.append(&mut state.incoming);
     !state.stopped

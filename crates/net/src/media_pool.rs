@@ -136,10 +136,7 @@ impl MediaPool {
 /// Join all threads but the one that this runs on.
 pub(crate) fn join_others(threads: Vec<JoinHandle<()>>) {
     let own = std::thread::current().id();
-    for thread in threads
-        .into_iter()
-        .filter(|thread| thread.thread().id() != own)
-    {
+    for thread in threads.into_iter().filter(|thread| thread.thread().id() != own) {
         let _ = thread.join();
     }
 }
@@ -267,10 +264,7 @@ fn run(shared: &PoolShared) {
                     state.waiting_jobs -= usize::from(matches!(task, Task::Job(_)));
                     break task;
                 }
-                state = shared
-                    .filled
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         };
         match task {

@@ -160,12 +160,11 @@ impl Slot {
             .zip(0..)
             .map(|(udp, index)| epoll.add(&udp.socket, Source::Udp(index).token(key)));
         let listeners = self.listeners.iter().zip(0..);
-        let listeners = listeners
-            .map(|(listener, index)| epoll.add(listener, Source::Listener(index).token(key)));
+        let listeners =
+            listeners.map(|(listener, index)| epoll.add(listener, Source::Listener(index).token(key)));
         let error = udp.chain(listeners).find_map(Result::err);
         if let Some(error) = error {
-            self.guarded
-                .fail(format!("a socket can't be watched: {error}"));
+            self.guarded.fail(format!("a socket can't be watched: {error}"));
         }
     }
 
@@ -180,9 +179,7 @@ impl Slot {
             self.guarded.call(|endpoint| endpoint.failed(&reason));
         }
         self.udp.iter().for_each(|udp| epoll.remove(&udp.socket));
-        self.listeners
-            .iter()
-            .for_each(|listener| epoll.remove(listener));
+        self.listeners.iter().for_each(|listener| epoll.remove(listener));
         self.connections
             .values()
             .for_each(|connection| epoll.remove(&connection.stream));
@@ -233,10 +230,7 @@ impl Slot {
         self.send(&io.epoll, &transmits.transmits);
         transmits.transmits.clear();
         io.transmits = transmits;
-        let deadline = self
-            .guarded
-            .call(|endpoint| endpoint.poll_timeout())
-            .flatten();
+        let deadline = self.guarded.call(|endpoint| endpoint.poll_timeout()).flatten();
         self.deadline = deadline.map(|at| self.restrained(at, now, progress));
         [self.deadline, self.sweep_at].into_iter().flatten().min()
     }
@@ -309,9 +303,8 @@ impl Slot {
         let mut unrouted = transmits.len();
         let mut batch: Vec<&Transmit> = Vec::with_capacity(transmits.len());
         for udp in &self.udp {
-            let own = |transmit: &&Transmit| {
-                transmit.protocol == Protocol::Udp && transmit.source == udp.address
-            };
+            let own =
+                |transmit: &&Transmit| transmit.protocol == Protocol::Udp && transmit.source == udp.address;
             batch.extend(transmits.iter().filter(own));
             send_udp(&udp.socket, &batch);
             unrouted -= batch.len();
@@ -368,10 +361,7 @@ impl Slot {
                 continue;
             };
             if epoll
-                .add(
-                    &connection.stream,
-                    Source::Connection(number).token(self.key),
-                )
+                .add(&connection.stream, Source::Connection(number).token(self.key))
                 .is_err()
             {
                 continue;
@@ -477,10 +467,7 @@ fn send_udp(socket: &UdpSocket, transmits: &[&Transmit]) {
             Err(error) => {
                 let refused = error.raw_os_error() == Some(libc::ECONNREFUSED);
                 COUNTERS.udp_send_errors.add(u64::from(!refused));
-                log::debug!(
-                    "a datagram to {} was not sent: {error}",
-                    rest[0].destination
-                );
+                log::debug!("a datagram to {} was not sent: {error}", rest[0].destination);
                 rest = &rest[1..];
             }
         }

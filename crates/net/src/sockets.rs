@@ -45,9 +45,7 @@ pub fn local_addresses(include_loopback: bool) -> io::Result<Vec<IpAddr>> {
     for address in syscalls::interface_addresses()? {
         let wanted = match address {
             IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_multicast(),
-            IpAddr::V6(v6) => {
-                !v6.is_unspecified() && !v6.is_multicast() && !v6.is_unicast_link_local()
-            }
+            IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && !v6.is_unicast_link_local(),
         };
         if wanted && (include_loopback || !address.is_loopback()) && !addresses.contains(&address) {
             addresses.push(address);
@@ -83,13 +81,14 @@ fn bind_on_one_port(
     let mut port = port;
     for address in addresses {
         let wanted = SocketAddr::new(*address, port);
-        let socket = bind(wanted)
-            .map_err(|error| io::Error::new(error.kind(), format!("can't bind {wanted}: {error}; is it an address of this machine and the port free?")))?;
+        let socket = bind(wanted).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("can't bind {wanted}: {error}; is it an address of this machine and the port free?"),
+            )
+        })?;
         if port == 0 {
-            port = socket
-                .local_addr()?
-                .as_socket()
-                .map_or(0, |bound| bound.port());
+            port = socket.local_addr()?.as_socket().map_or(0, |bound| bound.port());
         }
         sockets.push(socket);
     }

@@ -34,8 +34,7 @@ pub(crate) struct EventFd(OwnedFd);
 impl EventFd {
     pub(crate) fn new() -> io::Result<EventFd> {
         // SAFETY: no pointers are passed.
-        let descriptor =
-            check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+        let descriptor = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
         Ok(EventFd(own(descriptor)))
     }
 
@@ -105,11 +104,7 @@ impl Epoll {
     }
 
     /// Wait until something is ready or the time is over (None: no end), rounded up to a millisecond.
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        ready: &mut Vec<Readiness>,
-    ) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         ready.clear();
         let timeout_ms = timeout.map_or(-1, |time| {
             let whole = time.as_nanos().div_ceil(1_000_000);
@@ -139,13 +134,7 @@ impl Epoll {
         Ok(())
     }
 
-    fn control(
-        &self,
-        operation: libc::c_int,
-        source: RawFd,
-        token: u64,
-        writable: bool,
-    ) -> io::Result<()> {
+    fn control(&self, operation: libc::c_int, source: RawFd, token: u64, writable: bool) -> io::Result<()> {
         let interest = if writable {
             libc::EPOLLIN | libc::EPOLLOUT
         } else {
@@ -156,9 +145,7 @@ impl Epoll {
             u64: token,
         };
         // SAFETY: `event` lives for the call.
-        check(unsafe {
-            libc::epoll_ctl(self.descriptor.as_raw_fd(), operation, source, &mut event)
-        })?;
+        check(unsafe { libc::epoll_ctl(self.descriptor.as_raw_fd(), operation, source, &mut event) })?;
         Ok(())
     }
 }

@@ -100,11 +100,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        stream: TcpStream,
-        remote: SocketAddr,
-        now: Instant,
-    ) -> io::Result<Connection> {
+    pub(crate) fn new(stream: TcpStream, remote: SocketAddr, now: Instant) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
@@ -153,12 +149,7 @@ impl Connection {
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        now: Instant,
-        bytes: &[u8],
-        each: &mut impl FnMut(&[u8]),
-    ) -> Result<(), String> {
+    fn take(&mut self, now: Instant, bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<(), String> {
         let established = &mut self.established;
         let last_heard = &mut self.last_heard;
         let limit = if *established {
@@ -175,19 +166,13 @@ impl Connection {
             each(frame);
             Ok(MAX_FRAME_BYTES)
         };
-        self.reader
-            .push(bytes, deliver, limit)
-            .map_err(str::to_owned)
+        self.reader.push(bytes, deliver, limit).map_err(str::to_owned)
     }
 
     /// Add one frame to what is to be written.
     pub(crate) fn queue(&mut self, contents: &[u8]) -> Result<(), String> {
-        let length = u16::try_from(contents.len()).map_err(|_| {
-            format!(
-                "a datagram of {} bytes does not fit a frame",
-                contents.len()
-            )
-        })?;
+        let length = u16::try_from(contents.len())
+            .map_err(|_| format!("a datagram of {} bytes does not fit a frame", contents.len()))?;
         if self.unsent.len() + contents.len() + 2 > MAX_UNSENT_BYTES {
             return Err(format!(
                 "the remote is too slow: {} bytes wait to be written",

@@ -119,10 +119,7 @@ impl Worker {
             self.handle_command(command);
         }
         let now = Instant::now();
-        for readiness in ready
-            .iter()
-            .filter(|readiness| readiness.token != WAKE_TOKEN)
-        {
+        for readiness in ready.iter().filter(|readiness| readiness.token != WAKE_TOKEN) {
             self.handle_readiness(*readiness, now);
         }
         let now = Instant::now();

@@ -58,10 +58,7 @@ fn ipv6_works_where_the_machine_has_it() {
     let Ok(udp) = bind_udp_all(&[LOOPBACK, IpAddr::V6(Ipv6Addr::LOCALHOST)], 0) else {
         return;
     };
-    let addresses: Vec<_> = udp
-        .iter()
-        .map(|socket| socket.local_addr().unwrap())
-        .collect();
+    let addresses: Vec<_> = udp.iter().map(|socket| socket.local_addr().unwrap()).collect();
     assert_eq!(
         addresses[0].port(),
         addresses[1].port(),
@@ -103,8 +100,7 @@ fn datagrams_that_are_empty_too_large_or_sourceless_do_no_harm() {
     handle.call(move |echo, _| {
         echo.pending
             .push(udp_transmit(local, local, b"not from a socket of ours"));
-        echo.pending
-            .push(udp_transmit(address, local, &[1; 70_000]));
+        echo.pending.push(udp_transmit(address, local, &[1; 70_000]));
         echo.pending.push(udp_transmit(address, local, b"good"));
     });
     assert_eq!(socket.recv(&mut buffer).unwrap(), 4);
@@ -114,9 +110,7 @@ fn datagrams_that_are_empty_too_large_or_sourceless_do_no_harm() {
 #[test]
 fn posts_run_in_order_and_calls_after_them() {
     let engine = Engine::start(1).unwrap();
-    let handle = engine
-        .spawn(Sockets::default(), |_| Echo::default())
-        .unwrap();
+    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     for number in 0..1000 {
         let seen = Arc::clone(&seen);
@@ -132,9 +126,7 @@ fn posts_run_in_order_and_calls_after_them() {
 #[test]
 fn a_full_command_queue_refuses_and_recovers() {
     let engine = Engine::start(1).unwrap();
-    let handle = engine
-        .spawn(Sockets::default(), |_| Echo::default())
-        .unwrap();
+    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
     let (release, released) = sync_channel::<()>(0);
     let (entered, has_entered) = channel();
     handle.post(move |_, _| {
@@ -180,8 +172,7 @@ fn timers_fire_in_order_and_not_early() {
         .unwrap();
     handle.post(|echo, now| {
         for (name, delay_ms) in [(3, 30), (1, 10), (2, 20), (0, 0)] {
-            echo.deadlines
-                .push((now + Duration::from_millis(delay_ms), name));
+            echo.deadlines.push((now + Duration::from_millis(delay_ms), name));
         }
     });
     for expected in 0..4 {
@@ -200,9 +191,7 @@ fn an_endpoint_that_always_asks_for_now_is_slowed_and_starves_nobody() {
             ..Echo::default()
         })
         .unwrap();
-    let other = engine
-        .spawn(Sockets::default(), |_| Echo::default())
-        .unwrap();
+    let other = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
     let deadline = Instant::now() + PATIENCE;
     while restless.call(|echo, _| echo.timeouts).unwrap() < 3 {
         assert!(Instant::now() < deadline);
@@ -216,10 +205,7 @@ fn an_endpoint_that_always_asks_for_now_is_slowed_and_starves_nobody() {
     });
     firings.recv_timeout(PATIENCE).unwrap();
     let timeouts = restless.call(|echo, _| echo.timeouts).unwrap();
-    assert!(
-        (900..2500).contains(&timeouts),
-        "{timeouts} timeouts in 400 ms"
-    );
+    assert!((900..2500).contains(&timeouts), "{timeouts} timeouts in 400 ms");
 }
 
 #[test]
@@ -278,16 +264,11 @@ fn close_sends_what_is_left_and_frees_the_port() {
 #[test]
 fn closing_twice_and_from_its_own_worker_is_harmless() {
     let engine = Engine::start(1).unwrap();
-    let handle = engine
-        .spawn(Sockets::default(), |_| Echo::default())
-        .unwrap();
+    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
     let own = handle.clone();
     handle.post(move |_, _| {
         own.close_and_wait();
-        assert!(
-            own.call(|_, _| ()).is_none(),
-            "a call on a worker is refused"
-        );
+        assert!(own.call(|_, _| ()).is_none(), "a call on a worker is refused");
     });
     handle.close_and_wait();
     handle.close_and_wait();
@@ -323,11 +304,7 @@ fn stopping_the_engine_ends_calls_and_drops_endpoints() {
     }
     assert!(!handle.post(|_, _| ()));
     handle.close_and_wait();
-    assert!(
-        engine
-            .spawn(Sockets::default(), |_| Echo::default())
-            .is_err()
-    );
+    assert!(engine.spawn(Sockets::default(), |_| Echo::default()).is_err());
     UdpSocket::bind(address).expect("its port is free");
 }
 
@@ -335,11 +312,7 @@ fn stopping_the_engine_ends_calls_and_drops_endpoints() {
 fn endpoints_spread_over_workers() {
     let engine = Engine::start(3).unwrap();
     let handles: Vec<_> = (0..9)
-        .map(|_| {
-            engine
-                .spawn(Sockets::default(), |_| Echo::default())
-                .unwrap()
-        })
+        .map(|_| engine.spawn(Sockets::default(), |_| Echo::default()).unwrap())
         .collect();
     assert_eq!(engine.loads(), [3, 3, 3]);
     drop(handles);

@@ -56,10 +56,7 @@ fn a_handle_that_overflows_fails_once_and_others_go_on() {
     assert_eq!((events[3].handle, events[3].kind), (1, FAILED));
     assert!(matches!(&events[3].payload, Payload::Text(reason) if reason.contains("overflow")));
     assert_eq!(events[4].handle, 2);
-    assert!(
-        !port.push(1, 7, Payload::None),
-        "later events of it are dropped"
-    );
+    assert!(!port.push(1, 7, Payload::None), "later events of it are dropped");
     port.forget(1);
     assert!(port.push(1, 7, Payload::None));
 }

@@ -13,8 +13,8 @@ fn works() -> bool {
     };
     let socket = client();
     let mut buffer = [0u8; 8];
-    let echoed = socket.send_to(b"ping", address).is_ok()
-        && socket.recv(&mut buffer).is_ok_and(|size| size == 4);
+    let echoed =
+        socket.send_to(b"ping", address).is_ok() && socket.recv(&mut buffer).is_ok_and(|size| size == 4);
     let counted = handle.call(|echo, _| echo.received) == Some(1);
     let (ticked, ticks) = std::sync::mpsc::channel();
     engine
@@ -35,8 +35,7 @@ fn in_child(check: impl FnOnce() -> bool) -> bool {
         match libc::fork() {
             0 => {
                 libc::alarm(20);
-                let good =
-                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or(false);
+                let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or(false);
                 libc::_exit(i32::from(!good));
             }
             child => {
@@ -59,9 +58,7 @@ fn the_global_engine_restarts_after_shutdown_and_after_fork() {
     assert_eq!(Engine::global().loads().len(), 2);
 
     let engine = Engine::global();
-    let handle = engine
-        .spawn(Sockets::default(), |_| Echo::default())
-        .unwrap();
+    let handle = engine.spawn(Sockets::default(), |_| Echo::default()).unwrap();
     let lane = engine.media_pool().lane(4);
     for _ in 0..20 {
         // Threads of the parent are busy with the engine's locks while it forks.
@@ -88,10 +85,7 @@ fn the_global_engine_restarts_after_shutdown_and_after_fork() {
         assert!(child_works);
         busy.into_iter().for_each(|thread| thread.join().unwrap());
     }
-    assert!(
-        handle.call(|_, _| ()).is_some(),
-        "the parent's engine goes on"
-    );
+    assert!(handle.call(|_, _| ()).is_some(), "the parent's engine goes on");
 
     Engine::shutdown();
     Engine::shutdown();

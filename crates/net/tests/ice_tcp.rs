@@ -62,23 +62,11 @@ fn frames_are_echoed_however_they_are_cut() {
     let engine = Engine::start(1).unwrap();
     let (_handle, address) = start(&engine);
     let mut stream = connect(address);
-    let messages = [
-        stun_request(),
-        vec![],
-        vec![1],
-        vec![2; 1400],
-        vec![3; 18_000],
-    ];
-    let bytes: Vec<u8> = messages
-        .iter()
-        .flat_map(|message| framed(message))
-        .collect();
+    let messages = [stun_request(), vec![], vec![1], vec![2; 1400], vec![3; 18_000]];
+    let bytes: Vec<u8> = messages.iter().flat_map(|message| framed(message)).collect();
     for size in [1usize, 3, 1000, bytes.len()] {
         // One byte at a time is slow over sockets: only the first bytes are cut that small.
-        for piece in bytes[..60]
-            .chunks(size)
-            .chain(bytes[60..].chunks(size.max(500)))
-        {
+        for piece in bytes[..60].chunks(size).chain(bytes[60..].chunks(size.max(500))) {
             stream.write_all(piece).unwrap();
         }
         for message in &messages {

@@ -55,9 +55,7 @@ fn lanes_take_turns() {
         assert!(lane.submit(Box::new(move || done.send(name).unwrap())));
     }
     release();
-    let names: String = (0..4)
-        .map(|_| order.recv_timeout(PATIENCE).unwrap())
-        .collect();
+    let names: String = (0..4).map(|_| order.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(names, "abab");
 }
 

@@ -42,7 +42,10 @@ fn payload_types(list: Vec<PayloadType>) -> Vec<greenroom_sfu::PayloadType> {
 }
 
 fn header_extensions(list: Vec<HeaderExtension>) -> Vec<greenroom_sfu::HeaderExtension> {
-    let convert = |extension: HeaderExtension| greenroom_sfu::HeaderExtension { id: extension.id, uri: extension.uri };
+    let convert = |extension: HeaderExtension| greenroom_sfu::HeaderExtension {
+        id: extension.id,
+        uri: extension.uri,
+    };
     list.into_iter().map(convert).collect()
 }
 
@@ -67,7 +70,11 @@ fn call<R: Send + 'static>(
 }
 
 /// Run `f` on the worker soon. An EngineError when the Sfu is closed.
-fn post(worker: &Worker, what: &'static str, f: impl FnOnce(&mut SfuEndpoint, Instant) + Send + 'static) -> PyResult<()> {
+fn post(
+    worker: &Worker,
+    what: &'static str,
+    f: impl FnOnce(&mut SfuEndpoint, Instant) + Send + 'static,
+) -> PyResult<()> {
     let posted = worker.post(move |endpoint, now| {
         f(endpoint, now);
         endpoint.report(now);
@@ -101,7 +108,8 @@ impl Sfu {
         let port = port.port();
         let events = port.clone();
         let started = py.detach(move || {
-            let (listening, sockets) = listen::bind(&bind_addresses, udp_port, tcp_port, &advertised_addresses)?;
+            let (listening, sockets) =
+                listen::bind(&bind_addresses, udp_port, tcp_port, &advertised_addresses)?;
             let sfu = greenroom_sfu::Sfu::new(certificate, listening.candidates.clone());
             let worker = Engine::global()
                 .spawn(sockets, move |_| SfuEndpoint::new(sfu, events))
@@ -109,7 +117,12 @@ impl Sfu {
             Ok::<_, String>((listening, worker))
         });
         let (listening, worker) = started.map_err(engine_error)?;
-        Ok(Sfu { worker, port, fingerprint, listening })
+        Ok(Sfu {
+            worker,
+            port,
+            fingerprint,
+            listening,
+        })
     }
 
     #[getter]
@@ -134,7 +147,13 @@ impl Sfu {
         let handle = next_handle();
         let credentials = random_ice_credentials();
         let gates = SharedGates::new(ChannelGates::default());
-        let (parameters, shared) = (TransportParameters { controlling, ice_credentials: credentials.clone() }, Arc::clone(&gates));
+        let (parameters, shared) = (
+            TransportParameters {
+                controlling,
+                ice_credentials: credentials.clone(),
+            },
+            Arc::clone(&gates),
+        );
         post(&self.worker, "Sfu", move |endpoint, now| {
             endpoint.add_transport(handle, shared);
             endpoint.sfu.create_transport(handle, parameters, now);
@@ -153,7 +172,9 @@ impl Sfu {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = call(py, &self.worker, "Sfu", |endpoint, _| Ok(endpoint.sfu.statistics()))?;
+        let counters = call(py, &self.worker, "Sfu", |endpoint, _| {
+            Ok(endpoint.sfu.statistics())
+        })?;
         let table = [
             ("packets_received", counters.packets_received),
             ("packets_sent", counters.packets_sent),
@@ -207,7 +228,11 @@ pub struct SfuTransport {
 
 impl SfuTransport {
     fn open(&self) -> PyResult<()> {
-        if self.closed.load(Ordering::Acquire) { Err(closed("SfuTransport")) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(closed("SfuTransport"))
+        } else {
+            Ok(())
+        }
     }
 
     fn shut(&self) {
@@ -257,9 +282,20 @@ impl SfuTransport {
     ) -> PyResult<()> {
         self.open()?;
         let max_message_size = u32::try_from(max_message_size).unwrap_or(u32::MAX);
-        let (handle, remote) =
-            (self.handle, RemoteParameters { ice_ufrag, ice_pwd, fingerprint, dtls_active, ice_lite, max_message_size });
-        let credentials = call(py, &self.worker, "SfuTransport", move |endpoint, now| endpoint.sfu.set_remote(handle, remote, now))?;
+        let (handle, remote) = (
+            self.handle,
+            RemoteParameters {
+                ice_ufrag,
+                ice_pwd,
+                fingerprint,
+                dtls_active,
+                ice_lite,
+                max_message_size,
+            },
+        );
+        let credentials = call(py, &self.worker, "SfuTransport", move |endpoint, now| {
+            endpoint.sfu.set_remote(handle, remote, now)
+        })?;
         *lock(&self.credentials) = credentials;
         *lock(&self.max_message_size) = max_message_size;
         Ok(())
@@ -268,21 +304,38 @@ impl SfuTransport {
     fn add_remote_candidate(&self, py: Python<'_>, candidate: String) -> PyResult<()> {
         self.open()?;
         let handle = self.handle;
-        call(py, &self.worker, "SfuTransport", move |endpoint, now| endpoint.sfu.add_remote_candidate(handle, &candidate, now))
+        call(py, &self.worker, "SfuTransport", move |endpoint, now| {
+            endpoint.sfu.add_remote_candidate(handle, &candidate, now)
+        })
     }
 
     fn restart_ice(&self, py: Python<'_>) -> PyResult<(String, String)> {
         self.open()?;
         let handle = self.handle;
-        let credentials = call(py, &self.worker, "SfuTransport", move |endpoint, now| endpoint.sfu.restart_ice(handle, now))?;
+        let credentials = call(py, &self.worker, "SfuTransport", move |endpoint, now| {
+            endpoint.sfu.restart_ice(handle, now)
+        })?;
         *lock(&self.credentials) = credentials.clone();
         Ok((credentials.ufrag, credentials.pwd))
     }
 
     #[pyo3(signature = (label, *, ordered = true, max_retransmits = None))]
-    fn open_channel(&self, py: Python<'_>, label: String, ordered: bool, max_retransmits: Option<u16>) -> PyResult<u32> {
+    fn open_channel(
+        &self,
+        py: Python<'_>,
+        label: String,
+        ordered: bool,
+        max_retransmits: Option<u16>,
+    ) -> PyResult<u32> {
         self.open()?;
-        let (handle, config) = (self.handle, ChannelConfig { label, ordered, max_retransmits });
+        let (handle, config) = (
+            self.handle,
+            ChannelConfig {
+                label,
+                ordered,
+                max_retransmits,
+            },
+        );
         let gates = Arc::clone(&self.gates);
         call(py, &self.worker, "SfuTransport", move |endpoint, now| {
             let channel = endpoint.sfu.open_channel(handle, config, now)?.0;
@@ -306,23 +359,31 @@ impl SfuTransport {
         match self.gates.admit(channel, data.len()) {
             Admission::Admitted => {
                 let data = data.to_vec();
-                post(&self.worker, "SfuTransport", move |endpoint, now| endpoint.send(handle, channel, data, now))?;
+                post(&self.worker, "SfuTransport", move |endpoint, now| {
+                    endpoint.send(handle, channel, data, now)
+                })?;
                 Ok(true)
             }
             Admission::Full => {
-                post(&self.worker, "SfuTransport", move |endpoint, _| endpoint.watch(handle, channel))?;
+                post(&self.worker, "SfuTransport", move |endpoint, _| {
+                    endpoint.watch(handle, channel)
+                })?;
                 Ok(false)
             }
-            Admission::Unknown => {
-                Err(engine_error(format_args!("data channel {channel} does not exist or is closed; open a new one")))
-            }
+            Admission::Unknown => Err(engine_error(format_args!(
+                "data channel {channel} does not exist or is closed; open a new one"
+            ))),
         }
     }
 
     fn buffered_amount(&self, channel: u32) -> PyResult<usize> {
         self.open()?;
         let held = self.gates.held(channel);
-        held.ok_or_else(|| engine_error(format_args!("data channel {channel} does not exist or is closed; open a new one")))
+        held.ok_or_else(|| {
+            engine_error(format_args!(
+                "data channel {channel} does not exist or is closed; open a new one"
+            ))
+        })
     }
 
     #[pyo3(signature = (mid, *, kind, payload_types, header_extensions, layers, rids = vec![]))]
@@ -341,10 +402,17 @@ impl SfuTransport {
         let kind = match kind {
             "audio" => Kind::Audio,
             "video" => Kind::Video,
-            other => return Err(engine_error(format_args!("kind `{other}` is not usable: give \"audio\" or \"video\""))),
+            other => {
+                return Err(engine_error(format_args!(
+                    "kind `{other}` is not usable: give \"audio\" or \"video\""
+                )));
+            }
         };
-        let convert =
-            |layer: ReceiveLayer| greenroom_sfu::ReceiveLayer { ssrc: layer.ssrc, rtx_ssrc: layer.rtx_ssrc, rid: layer.rid };
+        let convert = |layer: ReceiveLayer| greenroom_sfu::ReceiveLayer {
+            ssrc: layer.ssrc,
+            rtx_ssrc: layer.rtx_ssrc,
+            rid: layer.rid,
+        };
         let parameters = UpTrackParameters {
             transport: self.handle,
             mid: mid.clone(),
@@ -356,12 +424,21 @@ impl SfuTransport {
         };
         let known = lock(&self.up_tracks).get(&mid).map(|track| track.clone_ref(py));
         let known = known.filter(|track| !track.get().closed.load(Ordering::Acquire));
-        let handle = known.as_ref().map_or_else(next_handle, |track| track.get().handle);
-        call(py, &self.worker, "SfuTransport", move |endpoint, _| endpoint.sfu.set_up_track(handle, &parameters))?;
+        let handle = known
+            .as_ref()
+            .map_or_else(next_handle, |track| track.get().handle);
+        call(py, &self.worker, "SfuTransport", move |endpoint, _| {
+            endpoint.sfu.set_up_track(handle, &parameters)
+        })?;
         if let Some(track) = known {
             return Ok(track);
         }
-        let track = UpTrack { handle, worker: self.worker.clone(), port: self.port.clone(), closed: AtomicBool::new(false) };
+        let track = UpTrack {
+            handle,
+            worker: self.worker.clone(),
+            port: self.port.clone(),
+            closed: AtomicBool::new(false),
+        };
         let track = Py::new(py, track)?;
         lock(&self.up_tracks).insert(mid, track.clone_ref(py));
         Ok(track)
@@ -390,14 +467,23 @@ impl SfuTransport {
             payload_types: self::payload_types(payload_types),
             header_extensions: self::header_extensions(header_extensions),
         };
-        call(py, &self.worker, "SfuTransport", move |endpoint, now| endpoint.sfu.add_down_track(handle, &parameters, now))?;
-        Ok(DownTrack { handle, worker: self.worker.clone(), port: self.port.clone(), closed: AtomicBool::new(false) })
+        call(py, &self.worker, "SfuTransport", move |endpoint, now| {
+            endpoint.sfu.add_down_track(handle, &parameters, now)
+        })?;
+        Ok(DownTrack {
+            handle,
+            worker: self.worker.clone(),
+            port: self.port.clone(),
+            closed: AtomicBool::new(false),
+        })
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.open()?;
         let handle = self.handle;
-        let snapshot = call(py, &self.worker, "SfuTransport", move |endpoint, _| endpoint.sfu.transport_statistics(handle))?;
+        let snapshot = call(py, &self.worker, "SfuTransport", move |endpoint, _| {
+            endpoint.sfu.transport_statistics(handle)
+        })?;
         let dict = PyDict::new(py);
         dict.set_item("ice_state", endpoint::ice_state_name(snapshot.ice_state))?;
         dict.set_item("round_trip_time_s", snapshot.round_trip_s)?;
@@ -405,7 +491,9 @@ impl SfuTransport {
         dict.set_item("bytes_received", snapshot.counters.bytes_received)?;
         dict.set_item("packets_sent", snapshot.counters.packets_sent)?;
         dict.set_item("packets_received", snapshot.counters.packets_received)?;
-        let pair = snapshot.selected_pair.map(|(local, remote)| (local.to_string(), remote.to_string()));
+        let pair = snapshot
+            .selected_pair
+            .map(|(local, remote)| (local.to_string(), remote.to_string()));
         dict.set_item("selected_pair", pair)?;
         Ok(dict)
     }
@@ -432,7 +520,11 @@ pub struct UpTrack {
 
 impl UpTrack {
     fn open(&self) -> PyResult<()> {
-        if self.closed.load(Ordering::Acquire) { Err(closed("UpTrack")) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(closed("UpTrack"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -447,25 +539,33 @@ impl UpTrack {
     fn audio_level(&self, py: Python<'_>) -> PyResult<(f64, bool)> {
         self.open()?;
         let handle = self.handle;
-        call(py, &self.worker, "UpTrack", move |endpoint, now| endpoint.sfu.audio_level(handle, now))
+        call(py, &self.worker, "UpTrack", move |endpoint, now| {
+            endpoint.sfu.audio_level(handle, now)
+        })
     }
 
     fn set_muted(&self, muted: bool) -> PyResult<()> {
         self.open()?;
         let handle = self.handle;
-        post(&self.worker, "UpTrack", move |endpoint, now| endpoint.sfu.set_up_track_muted(handle, muted, now))
+        post(&self.worker, "UpTrack", move |endpoint, now| {
+            endpoint.sfu.set_up_track_muted(handle, muted, now)
+        })
     }
 
     fn request_key_frame(&self) -> PyResult<()> {
         self.open()?;
         let handle = self.handle;
-        post(&self.worker, "UpTrack", move |endpoint, now| endpoint.sfu.request_key_frame(handle, now))
+        post(&self.worker, "UpTrack", move |endpoint, now| {
+            endpoint.sfu.request_key_frame(handle, now)
+        })
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.open()?;
         let handle = self.handle;
-        let snapshot = call(py, &self.worker, "UpTrack", move |endpoint, _| endpoint.sfu.up_track_statistics(handle))?;
+        let snapshot = call(py, &self.worker, "UpTrack", move |endpoint, _| {
+            endpoint.sfu.up_track_statistics(handle)
+        })?;
         let layers = PyList::empty(py);
         for layer in snapshot.layers {
             let entry = PyDict::new(py);
@@ -507,7 +607,11 @@ pub struct DownTrack {
 
 impl DownTrack {
     fn open(&self) -> PyResult<()> {
-        if self.closed.load(Ordering::Acquire) { Err(closed("DownTrack")) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(closed("DownTrack"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -521,22 +625,30 @@ impl DownTrack {
     fn set_enabled(&self, enabled: bool) -> PyResult<()> {
         self.open()?;
         let handle = self.handle;
-        post(&self.worker, "DownTrack", move |endpoint, now| endpoint.sfu.set_down_track_enabled(handle, enabled, now))
+        post(&self.worker, "DownTrack", move |endpoint, now| {
+            endpoint.sfu.set_down_track_enabled(handle, enabled, now)
+        })
     }
 
     fn set_max_layer(&self, spatial: u8, temporal: u8) -> PyResult<()> {
         self.open()?;
         if spatial > 2 || temporal > 3 {
-            return Err(engine_error(format_args!("layer ({spatial}, {temporal}) is not usable: give spatial 0..=2 and temporal 0..=3")));
+            return Err(engine_error(format_args!(
+                "layer ({spatial}, {temporal}) is not usable: give spatial 0..=2 and temporal 0..=3"
+            )));
         }
         let handle = self.handle;
-        post(&self.worker, "DownTrack", move |endpoint, now| endpoint.sfu.set_max_layer(handle, spatial, temporal, now))
+        post(&self.worker, "DownTrack", move |endpoint, now| {
+            endpoint.sfu.set_max_layer(handle, spatial, temporal, now)
+        })
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.open()?;
         let handle = self.handle;
-        let snapshot = call(py, &self.worker, "DownTrack", move |endpoint, _| endpoint.sfu.down_track_statistics(handle))?;
+        let snapshot = call(py, &self.worker, "DownTrack", move |endpoint, _| {
+            endpoint.sfu.down_track_statistics(handle)
+        })?;
         let dict = PyDict::new(py);
         dict.set_item("packets_sent", snapshot.packets_sent)?;
         dict.set_item("bytes_sent", snapshot.bytes_sent)?;

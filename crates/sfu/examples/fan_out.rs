@@ -59,7 +59,5 @@ fn main() {
         world.now += ms(20);
     }
     let nanoseconds = spent.as_nanos() / u128::from(sent.max(1));
-    println!(
-        "{subscribers} subscribers, {payload_bytes} B: {sent} packets forwarded, {nanoseconds} ns each"
-    );
+    println!("{subscribers} subscribers, {payload_bytes} B: {sent} packets forwarded, {nanoseconds} ns each");
 }

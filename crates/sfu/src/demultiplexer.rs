@@ -85,8 +85,7 @@ impl Demultiplexer {
             self.claim(now, remote, transport);
             return Some(transport);
         }
-        let answered =
-            transaction_of(contents).and_then(|transaction| self.by_transaction.get(&transaction));
+        let answered = transaction_of(contents).and_then(|transaction| self.by_transaction.get(&transaction));
         answered
             .copied()
             .or_else(|| self.by_address.get(&remote).map(|owner| owner.transport))
@@ -148,10 +147,7 @@ fn local_fragment(contents: &[u8]) -> Option<&str> {
     }
     let mut at = STUN_HEADER_LENGTH;
     loop {
-        let (kind, length) = (
-            read_u16(contents, at)?,
-            usize::from(read_u16(contents, at + 2)?),
-        );
+        let (kind, length) = (read_u16(contents, at)?, usize::from(read_u16(contents, at + 2)?));
         let value = contents.get(at + 4..at + 4 + length)?;
         if kind == USERNAME {
             return std::str::from_utf8(value).ok()?.split(':').next();
@@ -186,13 +182,9 @@ mod tests {
         let mut table = Demultiplexer::default();
         table.add_fragment("aaaa", 1);
         table.add_fragment("bbbb", 2);
-        let mut route =
-            |port, contents: &[u8]| table.route(now, Protocol::Udp, address(port), contents);
+        let mut route = |port, contents: &[u8]| table.route(now, Protocol::Udp, address(port), contents);
         assert_eq!(route(1, &[0x80; 30]), None);
-        assert_eq!(
-            route(1, &stun(BINDING_REQUEST, 1, Some("aaaa:zz"))),
-            Some(1)
-        );
+        assert_eq!(route(1, &stun(BINDING_REQUEST, 1, Some("aaaa:zz"))), Some(1));
         assert_eq!(route(1, &[0x80; 30]), Some(1));
         assert_eq!(route(2, &stun(BINDING_REQUEST, 1, Some("cccc:zz"))), None);
         assert_eq!(route(2, &stun(0x0101, 9, None)), None);
@@ -202,10 +194,7 @@ mod tests {
             Some(2)
         );
         table.remove(1);
-        assert_eq!(
-            table.route(now, Protocol::Udp, address(1), &[0x80; 30]),
-            None
-        );
+        assert_eq!(table.route(now, Protocol::Udp, address(1), &[0x80; 30]), None);
     }
 
     #[test]
@@ -222,17 +211,11 @@ mod tests {
             address(1),
             &stun(BINDING_REQUEST, 1, Some("aaaa:zz")),
         );
-        assert_eq!(
-            table.route(now, Protocol::Udp, address(1), &request),
-            Some(2)
-        );
+        assert_eq!(table.route(now, Protocol::Udp, address(1), &request), Some(2));
         assert_eq!(table.route(now, Protocol::Udp, address(1), &media), Some(1));
         let later = now + TAKE_OVER_AFTER;
         table.route(later, Protocol::Udp, address(1), &request);
-        assert_eq!(
-            table.route(later, Protocol::Udp, address(1), &media),
-            Some(2)
-        );
+        assert_eq!(table.route(later, Protocol::Udp, address(1), &media), Some(2));
     }
 
     #[test]

@@ -211,9 +211,7 @@ impl DownTrack {
         }
         let mut indices = None;
         if let Some(vp8) = &packet.vp8 {
-            indices = self
-                .vp8
-                .munge(vp8, self.max_temporal, after_gap && !switched);
+            indices = self.vp8.munge(vp8, self.max_temporal, after_gap && !switched);
             if indices.is_none() {
                 self.skip(packet);
                 return Outcome::Dropped;
@@ -376,11 +374,10 @@ impl DownTrack {
         }
         let clock = |layer: u8| track.clocks.get(usize::from(layer)).copied().flatten();
         let (old, new) = (clock(last.layer)?, clock(packet.source.layer)?);
-        Some(self.timestamps.translate(old.translate(
-            &new,
-            packet.view.timestamp,
-            route.clock_rate_hz,
-        )))
+        Some(
+            self.timestamps
+                .translate(old.translate(&new, packet.view.timestamp, route.clock_rate_hz)),
+        )
     }
 
     /// Writes header and payload; with `original` as a retransmission of that sequence number (RFC 4588).
@@ -448,8 +445,7 @@ impl DownTrack {
             list.push(ids.abs_capture_time, capture_time.unwrap_or(&[]));
             list.push(
                 ids.dependency_descriptor,
-                view.extension(upstream.dependency_descriptor)
-                    .unwrap_or(&[]),
+                view.extension(upstream.dependency_descriptor).unwrap_or(&[]),
             );
             list.push(
                 ids.video_orientation,
@@ -554,8 +550,7 @@ impl DownTrack {
             self.change = change;
             if self.kind == Kind::Audio {
                 self.silence_left = silence::FRAMES_AFTER_MUTE;
-                self.next_silence_at =
-                    Some(now + Duration::from_millis(u64::from(silence::FRAME_MS)));
+                self.next_silence_at = Some(now + Duration::from_millis(u64::from(silence::FRAME_MS)));
             }
         }
     }
@@ -585,8 +580,7 @@ impl DownTrack {
             return false;
         };
         let step = route.clock_rate_hz / 1_000 * silence::FRAME_MS;
-        let (Some(number), Some(timestamp)) =
-            (self.sequence.inject(), self.timestamps.inject(step, now))
+        let (Some(number), Some(timestamp)) = (self.sequence.inject(), self.timestamps.inject(step, now))
         else {
             self.next_silence_at = None;
             return false;
@@ -628,13 +622,9 @@ impl DownTrack {
             AUDIO_REPORT_INTERVAL
         };
         self.next_report_at = Some(now + interval);
-        let clock = self.source.and_then(|source| {
-            track
-                .clocks
-                .get(usize::from(source.layer))
-                .copied()
-                .flatten()
-        });
+        let clock = self
+            .source
+            .and_then(|source| track.clocks.get(usize::from(source.layer)).copied().flatten());
         let (Some(clock), Some(route)) = (clock, self.route) else {
             self.next_report_at = Some(
                 now + if self.source.is_some() {

@@ -59,9 +59,6 @@ mod tests {
     #[test]
     fn numbers_follow_each_other() {
         let mut egress = Egress::new(Instant::now());
-        assert_eq!(
-            [egress.next_number(), egress.next_number()],
-            [[0, 1], [0, 2]]
-        );
+        assert_eq!([egress.next_number(), egress.next_number()], [[0, 1], [0, 2]]);
     }
 }

@@ -83,11 +83,7 @@ mod tests {
                 (0, Newer(2 * base)),
                 (65_534, Older(base + 65_534)),
             ],
-            &[
-                (0, First(base)),
-                (65_535, Older(base - 1)),
-                (0, Older(base)),
-            ],
+            &[(0, First(base)), (65_535, Older(base - 1)), (0, Older(base))],
             &[
                 (5, First(base + 5)),
                 (20_000, Suspicious),

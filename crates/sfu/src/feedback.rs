@@ -124,20 +124,14 @@ impl Sfu {
                 let Some(sent) = down_track.requested(number, now) else {
                     continue;
                 };
-                let Some(stored) = up_track.forward_packet(sent.layer, sent.source_sequence, false)
-                else {
+                let Some(stored) = up_track.forward_packet(sent.layer, sent.source_sequence, false) else {
                     continue;
                 };
                 if stored.source.generation != sent.generation {
                     continue;
                 }
-                if down_track.retransmit(
-                    now,
-                    &sent,
-                    &stored,
-                    &mut connection.egress,
-                    &mut self.scratch,
-                ) && connection.transport.send_rtp(&self.scratch).is_err()
+                if down_track.retransmit(now, &sent, &stored, &mut connection.egress, &mut self.scratch)
+                    && connection.transport.send_rtp(&self.scratch).is_err()
                 {
                     self.statistics.send_errors += 1;
                 }
@@ -255,8 +249,7 @@ impl Sfu {
             return;
         };
         connection.media_deadline = None;
-        let (up_tracks, down_tracks) =
-            (connection.up_tracks.clone(), connection.down_tracks.clone());
+        let (up_tracks, down_tracks) = (connection.up_tracks.clone(), connection.down_tracks.clone());
         for up_track in &up_tracks {
             self.send_nacks(handle, *up_track, now);
             self.watch_layers(handle, *up_track, now);

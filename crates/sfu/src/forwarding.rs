@@ -71,8 +71,7 @@ impl Sfu {
                 .filter(|track| track.mid == mid)
                 .find_map(|track| binding_in(track, view, rid, repaired)),
             None => {
-                let mut candidates =
-                    tracks.filter_map(|track| binding_in(track, view, rid, repaired));
+                let mut candidates = tracks.filter_map(|track| binding_in(track, view, rid, repaired));
                 candidates.next().filter(|_| candidates.next().is_none())
             }
         }?;
@@ -114,8 +113,7 @@ impl Sfu {
         connection.lower_deadline(layer.tracker.deadline());
         if !track.started {
             track.started = true;
-            self.events
-                .push_back(SfuEvent::UpTrackStarted(track.handle));
+            self.events.push_back(SfuEvent::UpTrackStarted(track.handle));
         }
         if changed {
             self.events
@@ -179,8 +177,7 @@ impl Sfu {
                 continue;
             }
             if first {
-                self.events
-                    .push_back(SfuEvent::DownTrackStarted(*down_handle));
+                self.events.push_back(SfuEvent::DownTrackStarted(*down_handle));
             }
             if !connection.dirty {
                 connection.dirty = true;
@@ -249,13 +246,9 @@ impl Delivery<'_> {
     }
 
     fn forward(&mut self, now: Instant, packet: &ForwardPacket<'_>) -> Outcome {
-        let outcome = self.down_track.forward(
-            now,
-            packet,
-            self.view,
-            &mut self.connection.egress,
-            self.scratch,
-        );
+        let outcome =
+            self.down_track
+                .forward(now, packet, self.view, &mut self.connection.egress, self.scratch);
         if matches!(outcome, Outcome::Written { .. }) {
             self.down_track.started = true;
             if self.connection.transport.send_rtp(self.scratch).is_err() {

@@ -25,8 +25,7 @@ pub fn vp8_dimensions(payload: &[u8]) -> Option<(u16, u16)> {
     if frame.get(3..6)? != [0x9D, 0x01, 0x2A] {
         return None;
     }
-    let side =
-        |at: usize| Some(u16::from_le_bytes([*frame.get(at)?, *frame.get(at + 1)?]) & 0x3FFF);
+    let side = |at: usize| Some(u16::from_le_bytes([*frame.get(at)?, *frame.get(at + 1)?]) & 0x3FFF);
     Some((side(6)?, side(8)?))
 }
 
@@ -142,9 +141,7 @@ mod tests {
 
     #[test]
     fn vp8_key_frames_say_their_size() {
-        let payload = [
-            0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xB4, 0x00,
-        ];
+        let payload = [0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xB4, 0x00];
         assert_eq!(vp8_dimensions(&payload), Some((320, 180)));
         assert_eq!(vp8_dimensions(&payload[..9]), None);
     }

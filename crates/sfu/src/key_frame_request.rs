@@ -42,10 +42,7 @@ impl KeyFrameRequest {
 
     /// True when a request is to be sent now.
     pub fn poll(&mut self, now: Instant) -> bool {
-        if self
-            .wanted_since
-            .is_some_and(|since| now > since + GIVE_UP_AFTER)
-        {
+        if self.wanted_since.is_some_and(|since| now > since + GIVE_UP_AFTER) {
             self.wanted_since = None;
         }
         let due = self.deadline().is_some_and(|deadline| deadline <= now);

@@ -61,18 +61,14 @@ impl LayerSelector {
 
     /// The layer to aim at, of those `declared` and `present`: the best not above the maximum, else the lowest.
     pub fn target(&mut self, declared: usize, present: [bool; MAX_LAYERS], now: Instant) -> u8 {
-        let wanted = self
-            .max_spatial
-            .min(declared.clamp(1, MAX_LAYERS) as u8 - 1);
+        let wanted = self.max_spatial.min(declared.clamp(1, MAX_LAYERS) as u8 - 1);
         if self.current.is_none() && !present[usize::from(wanted)] {
             let since = *self.waiting_since.get_or_insert(now);
             if now.saturating_duration_since(since) < WAIT_FOR_WANTED {
                 return wanted;
             }
         }
-        let below = (0..=wanted)
-            .rev()
-            .find(|layer| present[usize::from(*layer)]);
+        let below = (0..=wanted).rev().find(|layer| present[usize::from(*layer)]);
         let above = || (wanted..MAX_LAYERS as u8).find(|layer| present[usize::from(*layer)]);
         below.or_else(above).unwrap_or(wanted)
     }
@@ -130,14 +126,8 @@ mod tests {
         let mut selector = LayerSelector::new(2);
         let present = [true, false, false];
         assert_eq!(selector.target(3, present, start), 2);
-        assert_eq!(
-            selector.target(3, present, start + Duration::from_millis(999)),
-            2
-        );
-        assert_eq!(
-            selector.target(3, present, start + Duration::from_secs(1)),
-            0
-        );
+        assert_eq!(selector.target(3, present, start + Duration::from_millis(999)), 2);
+        assert_eq!(selector.target(3, present, start + Duration::from_secs(1)), 0);
     }
 
     #[test]

@@ -46,7 +46,5 @@ mod forwarding;
 pub use error::{Result, SfuError};
 pub use handles::Handle;
 pub use parameters::{HeaderExtension, Kind, PayloadType, ReceiveLayer};
-pub use sfu::{
-    DownTrackParameters, LocalCandidate, Sfu, SfuEvent, TransportParameters, UpTrackParameters,
-};
+pub use sfu::{DownTrackParameters, LocalCandidate, Sfu, SfuEvent, TransportParameters, UpTrackParameters};
 pub use statistics::{DownTrackStatistics, LayerStatistics, SfuStatistics, UpTrackStatistics};

@@ -56,19 +56,12 @@ impl NackGenerator {
 
     /// The sequence numbers to ask for now, ascending.
     pub fn collect(&mut self, now: Instant, out: &mut Vec<u16>) {
-        let base = self
-            .round_trip
-            .unwrap_or(DEFAULT_ROUND_TRIP)
-            .max(FIRST_INTERVAL);
+        let base = self.round_trip.unwrap_or(DEFAULT_ROUND_TRIP).max(FIRST_INTERVAL);
         let before = self.missing.len();
         self.missing
             .retain(|missing| missing.tries < MAX_TRIES || missing.next_at > now);
         self.given_up += (before - self.missing.len()) as u64;
-        for missing in self
-            .missing
-            .iter_mut()
-            .filter(|missing| missing.next_at <= now)
-        {
+        for missing in self.missing.iter_mut().filter(|missing| missing.next_at <= now) {
             out.push(missing.sequence as u16);
             let interval = base
                 .mul_f64(BACKOFF.powi(i32::from(missing.tries)))

@@ -36,10 +36,7 @@ impl PacketHistory {
             return false;
         }
         let slot = &mut self.slots[(sequence % self.capacity as u64) as usize];
-        if slot
-            .as_ref()
-            .is_some_and(|stored| stored.sequence == sequence)
-        {
+        if slot.as_ref().is_some_and(|stored| stored.sequence == sequence) {
             return false;
         }
         *slot = Some(StoredPacket { sequence, bytes });

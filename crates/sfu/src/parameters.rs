@@ -97,9 +97,7 @@ impl PayloadType {
 
 /// How well `offered` of a subscriber can carry `wanted` of a publisher: None not at all, higher is better.
 fn match_score(wanted: &PayloadType, offered: &PayloadType) -> Option<u8> {
-    if !wanted.codec.eq_ignore_ascii_case(&offered.codec)
-        || wanted.clock_rate_hz != offered.clock_rate_hz
-    {
+    if !wanted.codec.eq_ignore_ascii_case(&offered.codec) || wanted.clock_rate_hz != offered.clock_rate_hz {
         return None;
     }
     let parameter = |payload: &PayloadType, name: &str, default: &str| {
@@ -123,18 +121,15 @@ fn match_score(wanted: &PayloadType, offered: &PayloadType) -> Option<u8> {
             let same_profile = ours.get(..2).is_some() && ours.get(..2) == theirs.get(..2);
             Some(if same_profile { 2 } else { 1 })
         }
-        Codec::Vp9 => (parameter(wanted, "profile-id", "0")
-            == parameter(offered, "profile-id", "0"))
-        .then_some(3),
+        Codec::Vp9 => {
+            (parameter(wanted, "profile-id", "0") == parameter(offered, "profile-id", "0")).then_some(3)
+        }
         _ => Some(3),
     }
 }
 
 /// The subscriber's payload type that carries the publisher's, matched by codec and fmtp, never by number.
-pub fn match_payload_type<'a>(
-    wanted: &PayloadType,
-    answered: &'a [PayloadType],
-) -> Option<&'a PayloadType> {
+pub fn match_payload_type<'a>(wanted: &PayloadType, answered: &'a [PayloadType]) -> Option<&'a PayloadType> {
     let scored = answered
         .iter()
         .filter_map(|offered| Some((match_score(wanted, offered)?, offered)));
@@ -197,10 +192,9 @@ const EXTENSIONS: &[(&str, Slot)] = &[
     ("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", |ids| {
         &mut ids.rid
     }),
-    (
-        "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
-        |ids| &mut ids.repaired_rid,
-    ),
+    ("urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", |ids| {
+        &mut ids.repaired_rid
+    }),
     ("urn:ietf:params:rtp-hdrext:ssrc-audio-level", |ids| {
         &mut ids.audio_level
     }),
@@ -220,9 +214,7 @@ const EXTENSIONS: &[(&str, Slot)] = &[
         "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
         |ids| &mut ids.dependency_descriptor,
     ),
-    ("urn:3gpp:video-orientation", |ids| {
-        &mut ids.video_orientation
-    }),
+    ("urn:3gpp:video-orientation", |ids| &mut ids.video_orientation),
 ];
 
 impl ExtensionIds {
@@ -272,17 +264,9 @@ mod tests {
             ("vp9", "", Some(98)),
             ("vp9", "profile-id=1", Some(100)),
             ("vp9", "profile-id=2", None),
-            (
-                "h264",
-                "profile-level-id=42e01f;packetization-mode=1",
-                Some(108),
-            ),
+            ("h264", "profile-level-id=42e01f;packetization-mode=1", Some(108)),
             ("h264", "profile-level-id=42e01f", Some(125)),
-            (
-                "h264",
-                "profile-level-id=640032;packetization-mode=1",
-                Some(108),
-            ),
+            ("h264", "profile-level-id=640032;packetization-mode=1", Some(108)),
             ("av1", "", None),
         ];
         for (codec, fmtp, expected) in cases {

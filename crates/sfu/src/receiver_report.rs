@@ -46,8 +46,7 @@ impl ReceptionStatistics {
         }
         self.highest = sequence;
         if let Some((before, old_timestamp)) = self.last_transit {
-            let elapsed =
-                now.saturating_duration_since(before).as_secs_f64() * f64::from(self.clock_rate_hz);
+            let elapsed = now.saturating_duration_since(before).as_secs_f64() * f64::from(self.clock_rate_hz);
             let stepped = f64::from(timestamp.wrapping_sub(old_timestamp) as i32);
             self.jitter += ((elapsed - stepped).abs() - self.jitter) / 16.0;
         }
@@ -59,8 +58,7 @@ impl ReceptionStatistics {
         let Some((at, timestamp)) = self.last_transit else {
             return false;
         };
-        let elapsed =
-            now.saturating_duration_since(at).as_secs_f64() * f64::from(self.clock_rate_hz);
+        let elapsed = now.saturating_duration_since(at).as_secs_f64() * f64::from(self.clock_rate_hz);
         let step = f64::from(rtp_time.wrapping_sub(timestamp) as i32);
         let limit = MAX_REPORT_DEVIATION_S * f64::from(self.clock_rate_hz);
         step.abs() <= limit || (step - elapsed).abs() <= limit
@@ -89,9 +87,7 @@ impl ReceptionStatistics {
             .unwrap_or(0)
             .min(255);
         let (last, delay) = clock.map_or((0, 0), |clock| {
-            let since = now
-                .saturating_duration_since(clock.received_at)
-                .as_secs_f64();
+            let since = now.saturating_duration_since(clock.received_at).as_secs_f64();
             ((clock.ntp_time >> 16) as u32, (since * 65_536.0) as u32)
         });
         ReportBlock {
@@ -125,18 +121,11 @@ mod tests {
         };
         let block = statistics.report(start + Duration::from_millis(500), 7, Some(&clock));
         assert_eq!(
-            (
-                block.fraction_lost,
-                block.cumulative_lost,
-                block.highest_sequence
-            ),
+            (block.fraction_lost, block.cumulative_lost, block.highest_sequence),
             (64, 1, 103)
         );
         assert_eq!(
-            (
-                block.last_sender_report,
-                block.delay_since_last_sender_report
-            ),
+            (block.last_sender_report, block.delay_since_last_sender_report),
             (0x0002_0003, 32_768)
         );
         statistics.record(start, 65_536 + 102, 0);
@@ -182,11 +171,7 @@ mod tests {
             (1_150_000, false),
         ];
         for (rtp_time, expected) in cases {
-            assert_eq!(
-                statistics.is_plausible(later, rtp_time),
-                expected,
-                "{rtp_time}"
-            );
+            assert_eq!(statistics.is_plausible(later, rtp_time), expected, "{rtp_time}");
         }
     }
 }

@@ -25,11 +25,7 @@ pub struct Route {
 
 impl Route {
     /// How packets of `wanted`, one of the publisher's payload types, reach who answered with `answered`.
-    pub fn new(
-        wanted: &PayloadType,
-        upstream: &[PayloadType],
-        answered: &[PayloadType],
-    ) -> Option<Route> {
+    pub fn new(wanted: &PayloadType, upstream: &[PayloadType], answered: &[PayloadType]) -> Option<Route> {
         let inner = |payload: &PayloadType| {
             payload
                 .format_parameters

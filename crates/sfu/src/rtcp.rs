@@ -82,9 +82,7 @@ pub enum Feedback {
 pub fn parse(compound: &[u8], mut each: impl FnMut(Feedback)) -> bool {
     let mut rest = compound;
     while !rest.is_empty() {
-        let (Some(&first), Some(&kind), Some(words)) =
-            (rest.first(), rest.get(1), read_u16(rest, 2))
-        else {
+        let (Some(&first), Some(&kind), Some(words)) = (rest.first(), rest.get(1), read_u16(rest, 2)) else {
             return false;
         };
         let length = (usize::from(words) + 1) * 4;

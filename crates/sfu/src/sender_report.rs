@@ -52,16 +52,8 @@ impl SentReports {
     }
 
     /// The round trip according to a report block about the stream.
-    pub fn round_trip(
-        &self,
-        last_sender_report: u32,
-        delay: u32,
-        now: Instant,
-    ) -> Option<Duration> {
-        let (_, sent_at) = self
-            .0
-            .iter()
-            .find(|(middle, _)| *middle == last_sender_report)?;
+    pub fn round_trip(&self, last_sender_report: u32, delay: u32, now: Instant) -> Option<Duration> {
+        let (_, sent_at) = self.0.iter().find(|(middle, _)| *middle == last_sender_report)?;
         let held = Duration::from_secs_f64(f64::from(delay) / 65_536.0);
         now.saturating_duration_since(*sent_at).checked_sub(held)
     }
@@ -94,12 +86,7 @@ mod tests {
         let cases = [
             (10 << 32, 500, 590, 1_090),
             (11 << 32, 500, 500, 91_000),
-            (
-                9 << 32,
-                4_294_967_290,
-                4,
-                1_000 - 90_000u32.wrapping_sub(10),
-            ),
+            (9 << 32, 4_294_967_290, 4, 1_000 - 90_000u32.wrapping_sub(10)),
         ];
         for (ntp_time, rtp_time, packet, expected) in cases {
             let high = SenderClock {

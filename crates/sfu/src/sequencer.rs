@@ -104,9 +104,7 @@ impl Sequencer {
         }
         let back = (self.highest as u16).wrapping_sub(sequence);
         let extended = self.highest.checked_sub(u64::from(back))?;
-        let gate = self
-            .key_frame_at
-            .filter(|at| self.highest - at < KEY_FRAME_GATE);
+        let gate = self.key_frame_at.filter(|at| self.highest - at < KEY_FRAME_GATE);
         if gate.is_some_and(|at| extended < at) {
             return None;
         }

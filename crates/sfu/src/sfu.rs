@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use greenroom_transport::{
-    Certificate, ChannelConfig, ChannelId, IceCredentials, Protocol, Received, RemoteParameters,
-    Transmit, Transport, TransportConfig, TransportEvent, TransportStatistics,
+    Certificate, ChannelConfig, ChannelId, IceCredentials, Protocol, Received, RemoteParameters, Transmit,
+    Transport, TransportConfig, TransportEvent, TransportStatistics,
 };
 
 use crate::connection::{Connection, StreamBinding};
@@ -148,22 +148,13 @@ impl Sfu {
     // ---- transports ----
 
     /// Opens a transport.
-    pub fn create_transport(
-        &mut self,
-        handle: Handle,
-        parameters: TransportParameters,
-        now: Instant,
-    ) {
+    pub fn create_transport(&mut self, handle: Handle, parameters: TransportParameters, now: Instant) {
         let mut config = TransportConfig::new(Arc::clone(&self.certificate));
         config.controlling = parameters.controlling;
         config.ice_credentials = Some(parameters.ice_credentials);
         let mut transport = Transport::new(config, now);
         for candidate in &self.candidates {
-            transport.add_local_host_candidate(
-                candidate.protocol,
-                candidate.address,
-                candidate.advertised,
-            );
+            transport.add_local_host_candidate(candidate.protocol, candidate.address, candidate.advertised);
         }
         self.demultiplexer
             .add_fragment(&transport.local_credentials().ufrag, handle);
@@ -204,10 +195,7 @@ impl Sfu {
     /// # Errors
     /// When the transport is gone or the line doesn't parse.
     pub fn add_remote_candidate(&mut self, handle: Handle, line: &str, now: Instant) -> Result<()> {
-        let outcome = self
-            .connection(handle)?
-            .transport
-            .add_remote_candidate(line);
+        let outcome = self.connection(handle)?.transport.add_remote_candidate(line);
         self.drain(handle, now);
         Ok(outcome?)
     }
@@ -227,12 +215,7 @@ impl Sfu {
     ///
     /// # Errors
     /// When the transport is gone.
-    pub fn open_channel(
-        &mut self,
-        handle: Handle,
-        config: ChannelConfig,
-        now: Instant,
-    ) -> Result<ChannelId> {
+    pub fn open_channel(&mut self, handle: Handle, config: ChannelConfig, now: Instant) -> Result<ChannelId> {
         let channel = self.connection(handle)?.transport.open_channel(config);
         self.drain(handle, now);
         Ok(channel)
@@ -249,19 +232,16 @@ impl Sfu {
         data: &[u8],
         now: Instant,
     ) -> Result<bool> {
-        let outcome = self
-            .connection(handle)?
-            .transport
-            .send_message(channel, data);
+        let outcome = self.connection(handle)?.transport.send_message(channel, data);
         self.drain(handle, now);
         Ok(outcome?)
     }
 
     /// Bytes queued or not yet acknowledged on a channel; 0 for an unknown one.
     pub fn buffered_amount(&self, handle: Handle, channel: ChannelId) -> usize {
-        self.connections.get(&handle).map_or(0, |connection| {
-            connection.transport.buffered_amount(channel)
-        })
+        self.connections
+            .get(&handle)
+            .map_or(0, |connection| connection.transport.buffered_amount(channel))
     }
 
     /// Counters of a transport, its ICE state, round trip and (local, remote) addresses in use.
@@ -290,8 +270,7 @@ impl Sfu {
         let Some(connection) = self.connections.get(&handle) else {
             return;
         };
-        let (up_tracks, down_tracks) =
-            (connection.up_tracks.clone(), connection.down_tracks.clone());
+        let (up_tracks, down_tracks) = (connection.up_tracks.clone(), connection.down_tracks.clone());
         for down_track in down_tracks {
             self.close_down_track(down_track);
         }
@@ -317,13 +296,13 @@ impl Sfu {
     /// # Errors
     /// When the transport is gone.
     pub fn set_up_track(&mut self, handle: Handle, parameters: &UpTrackParameters) -> Result<()> {
-        let connection =
-            self.connections
-                .get_mut(&parameters.transport)
-                .ok_or(SfuError::Unknown {
-                    what: "transport",
-                    handle: parameters.transport,
-                })?;
+        let connection = self
+            .connections
+            .get_mut(&parameters.transport)
+            .ok_or(SfuError::Unknown {
+                what: "transport",
+                handle: parameters.transport,
+            })?;
         connection.extensions.merge(&parameters.header_extensions);
         let track = self.up_tracks.entry(handle).or_insert_with(|| {
             connection.up_tracks.push(handle);
@@ -361,9 +340,7 @@ impl Sfu {
         }
         if let Some(connection) = self.connections.get_mut(&track.transport) {
             connection.up_tracks.retain(|other| *other != handle);
-            connection
-                .streams
-                .retain(|_, binding| binding.up_track != handle);
+            connection.streams.retain(|_, binding| binding.up_track != handle);
         }
     }
 
@@ -384,13 +361,13 @@ impl Sfu {
                 what: "up track",
                 handle: parameters.up_track,
             })?;
-        let connection =
-            self.connections
-                .get_mut(&parameters.transport)
-                .ok_or(SfuError::Unknown {
-                    what: "transport",
-                    handle: parameters.transport,
-                })?;
+        let connection = self
+            .connections
+            .get_mut(&parameters.transport)
+            .ok_or(SfuError::Unknown {
+                what: "transport",
+                handle: parameters.transport,
+            })?;
         let ssrcs = [Some(parameters.ssrc), parameters.rtx_ssrc];
         if let Some(taken) = ssrcs
             .iter()
@@ -555,11 +532,8 @@ impl Sfu {
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(Reverse((at, handle))) = self
-            .timers
-            .peek()
-            .copied()
-            .filter(|Reverse((at, _))| *at <= now)
+        while let Some(Reverse((at, handle))) =
+            self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now)
         {
             self.timers.pop();
             let Some(connection) = self.connections.get_mut(&handle) else {
@@ -569,11 +543,7 @@ impl Sfu {
                 continue;
             }
             connection.scheduled = None;
-            if connection
-                .transport
-                .poll_timeout()
-                .is_some_and(|due| due <= now)
-            {
+            if connection.transport.poll_timeout().is_some_and(|due| due <= now) {
                 self.guarded(handle, |transport| transport.handle_timeout(now));
             }
             self.drain(handle, now);
@@ -626,13 +596,10 @@ impl Sfu {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
-        let wanted = [
-            connection.transport.poll_timeout(),
-            connection.media_deadline,
-        ]
-        .into_iter()
-        .flatten()
-        .min();
+        let wanted = [connection.transport.poll_timeout(), connection.media_deadline]
+            .into_iter()
+            .flatten()
+            .min();
         let Some(at) = wanted else { return };
         if connection.scheduled.is_none_or(|scheduled| at < scheduled) {
             connection.scheduled = Some(at);

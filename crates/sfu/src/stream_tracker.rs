@@ -94,10 +94,7 @@ mod tests {
     fn presence_follows_packets() {
         // Packets per cycle, and presence at its end.
         let cases: &[(usize, &[(u32, bool)])] = &[
-            (
-                0,
-                &[(1, true), (1, true), (0, false), (1, false), (1, true)],
-            ),
+            (0, &[(1, true), (1, true), (0, false), (1, false), (1, true)]),
             (
                 2,
                 &[
@@ -109,10 +106,7 @@ mod tests {
                     (2, true),
                 ],
             ),
-            (
-                1,
-                &[(5, true), (0, false), (9, false), (0, false), (9, false)],
-            ),
+            (1, &[(5, true), (0, false), (9, false), (0, false), (9, false)]),
         ];
         for (layer, cycles) in cases {
             let start = Instant::now();
@@ -124,11 +118,7 @@ mod tests {
                     tracker.packet(at);
                 }
                 tracker.tick(at + CYCLE);
-                assert_eq!(
-                    tracker.is_present(),
-                    *expected,
-                    "layer {layer}, cycle {index}"
-                );
+                assert_eq!(tracker.is_present(), *expected, "layer {layer}, cycle {index}");
             }
         }
     }

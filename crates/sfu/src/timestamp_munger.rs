@@ -66,13 +66,7 @@ impl TimestampMunger {
 
     /// Begins a new source at `input`. `reference` is where the publisher's clock puts it in output time, when
     /// that is known. False: refused, drop the packet and wait for the next key frame.
-    pub fn switch(
-        &mut self,
-        input: u32,
-        reference: Option<u32>,
-        change: Change,
-        now: Instant,
-    ) -> bool {
+    pub fn switch(&mut self, input: u32, reference: Option<u32>, change: Change, now: Instant) -> bool {
         let Some((last, sent_at)) = self.last else {
             self.offset = 0;
             return true;
@@ -106,11 +100,7 @@ impl TimestampMunger {
             }
         };
         let forward = wanted.wrapping_sub(last) as i32 > 0;
-        self.offset = input.wrapping_sub(if forward {
-            wanted
-        } else {
-            last.wrapping_add(1)
-        });
+        self.offset = input.wrapping_sub(if forward { wanted } else { last.wrapping_add(1) });
         self.refusals = 0;
         true
     }

@@ -60,14 +60,9 @@ impl FeedbackGenerator {
             }
         };
         if self.pending.is_empty() {
-            self.last_sent_at = self
-                .last_sent_at
-                .max(now.checked_sub(SEND_AFTER).unwrap_or(now));
+            self.last_sent_at = self.last_sent_at.max(now.checked_sub(SEND_AFTER).unwrap_or(now));
         }
-        self.highest = Some(
-            self.highest
-                .map_or(extended, |highest| highest.max(extended)),
-        );
+        self.highest = Some(self.highest.map_or(extended, |highest| highest.max(extended)));
         let micros = now.saturating_duration_since(self.epoch).as_micros() as i64;
         self.pending.entry(extended).or_insert(micros);
         self.marker_seen |= marker;
@@ -85,14 +80,7 @@ impl FeedbackGenerator {
             return Some(self.last_sent_at);
         }
         let early = self.marker_seen && self.pending.len() > MIN_FOR_MARKER;
-        Some(
-            self.last_sent_at
-                + if early {
-                    SEND_AFTER_WITH_MARKER
-                } else {
-                    SEND_AFTER
-                },
-        )
+        Some(self.last_sent_at + if early { SEND_AFTER_WITH_MARKER } else { SEND_AFTER })
     }
 
     /// The bodies (what follows the two SSRCs) of the messages that are due.
@@ -129,10 +117,7 @@ impl FeedbackGenerator {
             if number - base >= MAX_SPAN {
                 break;
             }
-            symbols.extend(std::iter::repeat_n(
-                Symbol::Missing,
-                (number - next) as usize,
-            ));
+            symbols.extend(std::iter::repeat_n(Symbol::Missing, (number - next) as usize));
             symbols.push(if (0..=255).contains(&delta) {
                 Symbol::Small
             } else {
@@ -202,10 +187,7 @@ mod tests {
             let chunk = word(at);
             at += 2;
             match chunk >> 14 {
-                0 | 1 => symbols.extend(std::iter::repeat_n(
-                    chunk >> 13 & 3,
-                    usize::from(chunk & 0x1FFF),
-                )),
+                0 | 1 => symbols.extend(std::iter::repeat_n(chunk >> 13 & 3, usize::from(chunk & 0x1FFF))),
                 2 => symbols.extend((0..14).rev().map(|bit| chunk >> bit & 1)),
                 _ => symbols.extend((0..7).rev().map(|pair| chunk >> (pair * 2) & 3)),
             }
@@ -240,25 +222,17 @@ mod tests {
             generator.record(last, *number, false);
         }
         let due = generator.deadline().expect("something to report").max(last) + SEND_AFTER;
-        generator
-            .collect(due)
-            .iter()
-            .map(|body| decode(body))
-            .collect()
+        generator.collect(due).iter().map(|body| decode(body)).collect()
     }
 
     #[test]
     fn arrivals_survive_the_encoding() {
-        let steady: Vec<(u16, i64)> = (0..40)
-            .map(|index| (index, 1_000 * i64::from(index)))
-            .collect();
+        let steady: Vec<(u16, i64)> = (0..40).map(|index| (index, 1_000 * i64::from(index))).collect();
         let holes: Vec<(u16, i64)> = (0..120)
             .filter(|index| index % 3 != 1)
             .map(|index| (index, 500 * i64::from(index)))
             .collect();
-        let slow: Vec<(u16, i64)> = (0..20)
-            .map(|index| (index, 90_000 * i64::from(index)))
-            .collect();
+        let slow: Vec<(u16, i64)> = (0..20).map(|index| (index, 90_000 * i64::from(index))).collect();
         let swapped = vec![(65_534, 70_000), (0, 71_000), (65_535, 72_000), (1, 72_250)];
         for arrivals in [steady, holes, slow, swapped] {
             let messages = run(&arrivals);
@@ -274,10 +248,7 @@ mod tests {
         let messages = run(&[(5, 0), (6, 20_000_000), (9, 20_000_250)]);
         assert_eq!(
             messages,
-            [
-                (vec![(5, 0)], 1),
-                (vec![(6, 20_000_000), (9, 20_000_250)], 4)
-            ]
+            [(vec![(5, 0)], 1), (vec![(6, 20_000_000), (9, 20_000_250)], 4)]
         );
     }
 

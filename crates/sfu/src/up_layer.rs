@@ -108,18 +108,10 @@ impl UpLayer {
     }
 
     /// Takes one media packet (RTX unwrapped already). None when it is a duplicate, too old or implausible.
-    pub fn receive(
-        &mut self,
-        now: Instant,
-        packet: Vec<u8>,
-        clock_rate_hz: u32,
-    ) -> Option<Accepted> {
+    pub fn receive(&mut self, now: Instant, packet: Vec<u8>, clock_rate_hz: u32) -> Option<Accepted> {
         let view = RtpView::parse(&packet)?;
-        let (number, timestamp, padding_only) = (
-            view.sequence_number,
-            view.timestamp,
-            view.payload.is_empty(),
-        );
+        let (number, timestamp, padding_only) =
+            (view.sequence_number, view.timestamp, view.payload.is_empty());
         let length = packet.len() as u64;
         let highest_before = self.sequence.highest();
         let (sequence, newest) = match self.sequence.extend(number) {
@@ -154,13 +146,7 @@ impl UpLayer {
         })
     }
 
-    fn note_losses(
-        &mut self,
-        now: Instant,
-        sequence: u64,
-        newest: bool,
-        highest_before: Option<u64>,
-    ) {
+    fn note_losses(&mut self, now: Instant, sequence: u64, newest: bool, highest_before: Option<u64>) {
         if !newest {
             self.nacks.received(sequence);
         } else if let Some(highest) =
@@ -211,9 +197,7 @@ mod tests {
         assert_eq!(take(&mut layer, 8), None);
         assert_eq!(take(&mut layer, 6), Some((6, false)));
         let mut asked = Vec::new();
-        layer
-            .nacks
-            .collect(now + Duration::from_millis(20), &mut asked);
+        layer.nacks.collect(now + Duration::from_millis(20), &mut asked);
         assert_eq!(asked, [7]);
     }
 
@@ -241,9 +225,7 @@ mod tests {
         let mut padded = packet(5, &[0, 0, 3]);
         padded[0] |= 0x20;
         let mut layer = UpLayer::new(Kind::Video, 0, None);
-        let accepted = layer
-            .receive(Instant::now(), padded, 90_000)
-            .expect("taken");
+        let accepted = layer.receive(Instant::now(), padded, 90_000).expect("taken");
         assert!(accepted.padding_only);
         assert!(
             layer

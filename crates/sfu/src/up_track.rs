@@ -131,10 +131,7 @@ impl UpTrack {
     }
 
     fn declare_layer(&mut self, position: usize, declared: &ReceiveLayer) -> Vec<(u32, u8, bool)> {
-        let by_rid = declared
-            .rid
-            .as_deref()
-            .and_then(|rid| self.layer_of_rid(rid));
+        let by_rid = declared.rid.as_deref().and_then(|rid| self.layer_of_rid(rid));
         let index = by_rid.unwrap_or(position as u8);
         let Some(layer) = self.layers.get_mut(usize::from(index)) else {
             return Vec::new();
@@ -201,19 +198,13 @@ impl UpTrack {
             layer.dimensions = dimensions;
         }
         if let Some(level) = level {
-            self.level
-                .observe(now, level & 0x7F, timestamp, clock_rate_hz);
+            self.level.observe(now, level & 0x7F, timestamp, clock_rate_hz);
         }
         Some(accepted)
     }
 
     /// The stored packet, parsed for forwarding. None when it is gone or holds no media.
-    pub fn forward_packet(
-        &self,
-        layer_index: u8,
-        sequence: u64,
-        newest: bool,
-    ) -> Option<ForwardPacket<'_>> {
+    pub fn forward_packet(&self, layer_index: u8, sequence: u64, newest: bool) -> Option<ForwardPacket<'_>> {
         let layer = self.layers.get(usize::from(layer_index))?;
         let view = RtpView::parse(&layer.history.get(sequence)?.bytes)?;
         let codec = self.payload_type(view.payload_type)?.kind_of_codec();
@@ -234,8 +225,7 @@ impl UpTrack {
             newest,
             view,
             codec,
-            begins_key_frame: self.kind == Kind::Audio
-                || key_frame::is_key_frame_start(codec, view.payload),
+            begins_key_frame: self.kind == Kind::Audio || key_frame::is_key_frame_start(codec, view.payload),
             vp8,
             extensions: self.extensions,
         })

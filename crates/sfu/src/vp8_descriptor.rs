@@ -54,8 +54,7 @@ impl Vp8Descriptor {
             let high = *payload.get(at)?;
             at += 1;
             if high & 0x80 != 0 {
-                descriptor.picture_id =
-                    Some(u16::from(high & 0x7F) << 8 | u16::from(*payload.get(at)?));
+                descriptor.picture_id = Some(u16::from(high & 0x7F) << 8 | u16::from(*payload.get(at)?));
                 descriptor.picture_id_is_wide = true;
                 at += 1;
             } else {

@@ -60,22 +60,14 @@ impl Vp8Munger {
         } else if self.dropped.contains(&picture) {
             return None;
         }
-        let (_, offset) = self
-            .ranges
-            .iter()
-            .rev()
-            .find(|(from, _)| *from <= picture)?;
+        let (_, offset) = self.ranges.iter().rev().find(|(from, _)| *from <= picture)?;
         let indices = Vp8Indices {
             picture_id: ((picture - offset) & 0x7FFF) as u16,
             tl0_picture_index: descriptor
                 .tl0_picture_index
                 .unwrap_or(0)
                 .wrapping_sub(self.tl0_offset),
-            key_index: descriptor
-                .key_index
-                .unwrap_or(0)
-                .wrapping_sub(self.key_offset)
-                & 0x1F,
+            key_index: descriptor.key_index.unwrap_or(0).wrapping_sub(self.key_offset) & 0x1F,
         };
         if picture == self.highest_picture {
             self.last = indices;
@@ -99,12 +91,7 @@ impl Vp8Munger {
         self.highest_picture + step
     }
 
-    fn drops_picture(
-        &mut self,
-        descriptor: &Vp8Descriptor,
-        max_temporal: u8,
-        after_gap: bool,
-    ) -> bool {
+    fn drops_picture(&mut self, descriptor: &Vp8Descriptor, max_temporal: u8, after_gap: bool) -> bool {
         let Some(temporal_id) = descriptor.temporal_id else {
             return false;
         };
@@ -140,11 +127,7 @@ mod tests {
     }
 
     fn picture(munger: &mut Vp8Munger, packet: (u16, u8, bool), max_temporal: u8) -> Option<u16> {
-        let indices = munger.munge(
-            &descriptor(packet.0, 0, packet.1, packet.2),
-            max_temporal,
-            false,
-        );
+        let indices = munger.munge(&descriptor(packet.0, 0, packet.1, packet.2), max_temporal, false);
         indices.map(|indices| indices.picture_id)
     }
 
@@ -212,15 +195,9 @@ mod tests {
     fn a_picture_after_a_gap_is_kept() {
         let mut munger = Vp8Munger::default();
         munger.switch(&descriptor(10, 0, 0, false), 0);
+        assert!(munger.munge(&descriptor(12, 0, 2, false), 0, true).is_some());
         assert!(
-            munger
-                .munge(&descriptor(12, 0, 2, false), 0, true)
-                .is_some()
-        );
-        assert!(
-            munger
-                .munge(&descriptor(12, 0, 2, false), 0, false)
-                .is_some(),
+            munger.munge(&descriptor(12, 0, 2, false), 0, false).is_some(),
             "the rest of it too"
         );
     }

@@ -152,14 +152,10 @@ fn a_disabled_subscriber_gets_nothing() {
     let (mut world, mut voice, up_track) = scene();
     world.join();
     let down_track = world.subscribe(1, up_track, DOWN_SSRC, vec![opus()]);
-    world
-        .sfu
-        .set_down_track_enabled(down_track, false, world.now);
+    world.sfu.set_down_track_enabled(down_track, false, world.now);
     voice.say(&mut world, 0, 10, 20);
     assert!(world.clients[1].on(DOWN_SSRC).is_empty());
-    world
-        .sfu
-        .set_down_track_enabled(down_track, true, world.now);
+    world.sfu.set_down_track_enabled(down_track, true, world.now);
     voice.say(&mut world, 0, 10, 20);
     assert_eq!(world.clients[1].on(DOWN_SSRC).len(), 10);
 }
@@ -180,25 +176,14 @@ fn a_reopened_ssrc_never_repeats_a_number() {
         got[10].header.sequence_number,
         got[9].header.sequence_number.wrapping_add(1)
     );
-    assert!(
-        got[10]
-            .header
-            .timestamp
-            .wrapping_sub(got[9].header.timestamp)
-            < 48_000
-    );
+    assert!(got[10].header.timestamp.wrapping_sub(got[9].header.timestamp) < 48_000);
 }
 
 #[test]
 fn a_codec_that_was_not_answered_is_not_forwarded() {
     let (mut world, mut voice, up_track) = scene();
     world.join();
-    let down_track = world.subscribe(
-        1,
-        up_track,
-        DOWN_SSRC,
-        vec![payload(0, "pcmu", 8_000, None, &[])],
-    );
+    let down_track = world.subscribe(1, up_track, DOWN_SSRC, vec![payload(0, "pcmu", 8_000, None, &[])]);
     voice.say(&mut world, 0, 10, 20);
     assert!(world.clients[1].on(DOWN_SSRC).is_empty());
     assert_eq!(

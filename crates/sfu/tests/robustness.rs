@@ -136,10 +136,7 @@ fn publishers_get_transport_wide_feedback_for_probes_too() {
         layers: Vec::new(),
         rids: Vec::new(),
     };
-    world
-        .sfu
-        .set_up_track(handle, &parameters)
-        .expect("published");
+    world.sfu.set_up_track(handle, &parameters).expect("published");
     for number in 0..50u16 {
         let ssrc = if number % 2 == 0 { 0 } else { SSRC };
         let header = RtpHeader {

@@ -49,9 +49,10 @@ fn a_late_subscriber_begins_with_a_key_frame() {
     let (_, _, _, _, packet, key) = read_vp8(&got[0].payload);
     assert_eq!((packet, key), (0, true));
     assert!(got.len() >= 3 * 12, "{}", got.len());
-    assert!(got.windows(2).all(
-        |pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1)
-    ));
+    assert!(
+        got.windows(2)
+            .all(|pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1))
+    );
     assert!(
         world
             .events
@@ -150,34 +151,20 @@ fn assert_continuous(world: &World) {
         let new_frame = u16::from(after.4 == 0);
         assert_eq!(after.0, (before.0 + new_frame) & 0x7FFF, "picture id");
         assert_eq!(after.1, before.1.wrapping_add(new_frame as u8), "tl0");
-        let step = pair[1]
-            .header
-            .timestamp
-            .wrapping_sub(pair[0].header.timestamp);
+        let step = pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp);
         if new_frame == 0 {
             assert_eq!(step, 0);
         } else {
             assert!((1..=2 * FRAME).contains(&step), "timestamp step {step}");
         }
         if before.2 != after.2 {
-            assert!(
-                after.5 && after.4 == 0,
-                "switched to {} in the middle",
-                after.2
-            );
+            assert!(after.5 && after.4 == 0, "switched to {} in the middle", after.2);
         }
     }
 }
 
 fn current_source(world: &World) -> u32 {
-    read_vp8(
-        &world.clients[1]
-            .on(DOWN_SSRC)
-            .last()
-            .expect("something")
-            .payload,
-    )
-    .2
+    read_vp8(&world.clients[1].on(DOWN_SSRC).last().expect("something").payload).2
 }
 
 #[test]
@@ -226,17 +213,9 @@ fn switches_follow_the_publishers_clock() {
     // that was sent already is sent again from the other layer, a tick later.
     let steps: BTreeSet<u32> = got
         .windows(2)
-        .map(|pair| {
-            pair[1]
-                .header
-                .timestamp
-                .wrapping_sub(pair[0].header.timestamp)
-        })
+        .map(|pair| pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp))
         .collect();
-    assert!(
-        steps.iter().all(|step| *step <= 1 || *step == FRAME),
-        "{steps:?}"
-    );
+    assert!(steps.iter().all(|step| *step <= 1 || *step == FRAME), "{steps:?}");
 }
 
 #[test]
@@ -282,9 +261,10 @@ fn padding_leaves_no_hole() {
     }
     let got = world.clients[1].on(DOWN_SSRC);
     assert_eq!(got.len(), 40);
-    assert!(got.windows(2).all(
-        |pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1)
-    ));
+    assert!(
+        got.windows(2)
+            .all(|pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1))
+    );
 }
 
 #[test]
@@ -293,12 +273,12 @@ fn a_publisher_that_restarts_is_picked_up_at_a_key_frame() {
     world.join();
     world.subscribe(1, up_track, DOWN_SSRC, vec![vp8(true)]);
     stream(&mut world, &mut sources, 60, 2);
-    let mut again =
-        [0, 1, 2].map(|index| Vp8Source::new(2_000 + index, Some(RIDS[index as usize])));
+    let mut again = [0, 1, 2].map(|index| Vp8Source::new(2_000 + index, Some(RIDS[index as usize])));
     stream(&mut world, &mut again, 60, 2);
     assert_eq!(current_source(&world), 2_002);
     let got = world.clients[1].on(DOWN_SSRC);
-    assert!(got.windows(2).all(
-        |pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1)
-    ));
+    assert!(
+        got.windows(2)
+            .all(|pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1))
+    );
 }

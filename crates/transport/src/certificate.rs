@@ -38,10 +38,7 @@ impl Certificate {
             .handshake_timeout(Duration::from_secs(30))
             .build()
             .map_err(|error| TransportError::Certificate(error.to_string()))?;
-        let fingerprint = format!(
-            "sha-256 {}",
-            hexadecimal(&digest::SHA256, &dtls.certificate)
-        );
+        let fingerprint = format!("sha-256 {}", hexadecimal(&digest::SHA256, &dtls.certificate));
         Ok(Arc::new(Certificate {
             dtls,
             config: Arc::new(config),
@@ -103,9 +100,8 @@ impl Fingerprint {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .ok_or_else(|| refuse("expected sha-256, sha-384 or sha-512"))?;
         let hexadecimal = value.trim().to_ascii_uppercase();
-        let is_byte = |part: &str| {
-            part.len() == 2 && part.bytes().all(|character| character.is_ascii_hexdigit())
-        };
+        let is_byte =
+            |part: &str| part.len() == 2 && part.bytes().all(|character| character.is_ascii_hexdigit());
         if hexadecimal.len() != hash.output_len * 3 - 1 || !hexadecimal.split(':').all(is_byte) {
             return Err(refuse(
                 "expected as many colon-separated bytes as the hash function yields",

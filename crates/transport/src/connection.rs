@@ -16,8 +16,8 @@ use crate::sctp::Sctp;
 use crate::srtp;
 use crate::statistics::TransportStatistics;
 use crate::types::{
-    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters,
-    Transmit, TransportConfig, TransportEvent,
+    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters, Transmit,
+    TransportConfig, TransportEvent,
 };
 
 /// Media packets beyond this many that nobody has drained are dropped and counted.
@@ -170,11 +170,7 @@ impl Transport {
         }
         self.set_now(now);
         let now = self.last_now;
-        if self
-            .ice
-            .poll_timeout()
-            .is_some_and(|deadline| deadline <= now)
-        {
+        if self.ice.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.ice.handle_timeout(now);
             self.after_ice();
         }
@@ -228,8 +224,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError::Packet`] when it is malformed.
     pub fn send_rtp(&mut self, packet: &[u8]) -> Result<()> {
-        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender)
-        else {
+        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
             self.count_unsent();
             return Ok(());
         };
@@ -244,8 +239,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError::Packet`] when it is malformed.
     pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<()> {
-        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender)
-        else {
+        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
             self.count_unsent();
             return Ok(());
         };

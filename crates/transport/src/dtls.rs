@@ -127,8 +127,7 @@ impl Dtls {
                 Output::PeerCert(certificate) => {
                     if !self.expected.matches(certificate) {
                         return Err(
-                            "the peer's certificate does not have the announced fingerprint"
-                                .to_owned(),
+                            "the peer's certificate does not have the announced fingerprint".to_owned()
                         );
                     }
                     self.is_certificate_verified = true;

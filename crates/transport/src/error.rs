@@ -24,9 +24,7 @@ pub enum TransportError {
         expected: &'static str,
     },
     /// An ICE candidate line does not parse.
-    #[error(
-        "ICE candidate `{line}` does not parse: {reason}; expected RFC 8839 `candidate:..` syntax"
-    )]
+    #[error("ICE candidate `{line}` does not parse: {reason}; expected RFC 8839 `candidate:..` syntax")]
     Candidate {
         /// The line as given.
         line: String,
@@ -47,9 +45,7 @@ pub enum TransportError {
     #[error("data channel {0:?} does not exist or is closed; open a new one")]
     UnknownChannel(ChannelId),
     /// The message is larger than the peer accepts.
-    #[error(
-        "message of {length} bytes exceeds the peer's maximum of {maximum} bytes; send smaller messages"
-    )]
+    #[error("message of {length} bytes exceeds the peer's maximum of {maximum} bytes; send smaller messages")]
     MessageTooLarge {
         /// The length in bytes.
         length: usize,

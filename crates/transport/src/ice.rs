@@ -105,12 +105,7 @@ impl Ice {
         self.current.credentials.ufrag == ufrag || self.previous.as_ref().is_some_and(is_previous)
     }
 
-    pub(crate) fn add_local(
-        &mut self,
-        protocol: Protocol,
-        address: SocketAddr,
-        advertised: SocketAddr,
-    ) {
+    pub(crate) fn add_local(&mut self, protocol: Protocol, address: SocketAddr, advertised: SocketAddr) {
         let candidate = LocalCandidate {
             protocol,
             address,
@@ -158,9 +153,7 @@ impl Ice {
             self.current.agent.set_controlling(true);
         }
         let is_old = |session: &Session| session.is_remote(ufrag, pwd);
-        if is_old(&self.current)
-            || (self.is_restart_offered && self.previous.as_ref().is_some_and(is_old))
-        {
+        if is_old(&self.current) || (self.is_restart_offered && self.previous.as_ref().is_some_and(is_old)) {
             return;
         }
         if self.current.remote.is_some() && !self.is_restart_offered {
@@ -282,9 +275,7 @@ impl Ice {
     }
 
     fn evaluate(&mut self, now: Instant) {
-        let silence = self
-            .last_consent
-            .map(|at| now.saturating_duration_since(at));
+        let silence = self.last_consent.map(|at| now.saturating_duration_since(at));
         let next = match (self.path, silence) {
             (Some(_), Some(silence)) if silence >= FAILED_AFTER => self.state_without_consent(now),
             (Some(_), Some(silence)) if silence >= DISCONNECTED_AFTER => IceState::Disconnected,
@@ -398,10 +389,6 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].contains(" udp ") && lines[0].ends_with("203.0.113.9 7881 typ host"));
         assert!(lines[1].ends_with("203.0.113.9 7881 typ host tcptype passive"));
-        assert!(
-            parse_remote_candidate(&lines[0])
-                .expect("own line")
-                .is_some()
-        );
+        assert!(parse_remote_candidate(&lines[0]).expect("own line").is_some());
     }
 }

@@ -24,8 +24,8 @@ pub use demultiplexer::stun_request_ufrag;
 pub use error::{Result, TransportError};
 pub use statistics::TransportStatistics;
 pub use types::{
-    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters,
-    Transmit, TransportConfig, TransportEvent,
+    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters, Transmit,
+    TransportConfig, TransportEvent,
 };
 
 /// The largest data channel message accepted from the peer unless configured otherwise, in bytes.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use common::{Network, Pair};
 use greenroom_transport::{
-    ChannelConfig, ChannelId, MAX_BUFFERED_LOSSY_BYTES, MAX_BUFFERED_RELIABLE_BYTES,
-    TransportError, TransportEvent,
+    ChannelConfig, ChannelId, MAX_BUFFERED_LOSSY_BYTES, MAX_BUFFERED_RELIABLE_BYTES, TransportError,
+    TransportEvent,
 };
 
 const LONG: Duration = Duration::from_secs(120);
@@ -50,9 +50,7 @@ fn open(pair: &mut Pair, side: usize, config: ChannelConfig) -> [ChannelId; 2] {
     let label = config.label.clone();
     pair.sides[side].open_channel(config);
     pair.run_until(LONG, |pair| {
-        pair.events
-            .iter()
-            .all(|events| opened(events, &label).is_some())
+        pair.events.iter().all(|events| opened(events, &label).is_some())
     });
     [0, 1].map(|side| opened(&pair.events[side], &label).expect("open"))
 }
@@ -97,11 +95,7 @@ fn messages_sent_before_the_channel_is_open_arrive() {
     let mut pair = Pair::new(2);
     let channel = pair.sides[0].open_channel(lossy("early"));
     for number in 0..10u8 {
-        assert!(
-            pair.sides[0]
-                .send_message(channel, &[number])
-                .expect("send")
-        );
+        assert!(pair.sides[0].send_message(channel, &[number]).expect("send"));
     }
     assert_eq!(pair.sides[0].buffered_amount(channel), 10);
     pair.introduce(0);
@@ -163,9 +157,7 @@ fn drop_on_a_lossy_channel(ordered: bool) {
     );
     assert!(arrived.iter().all(|message| message.len() == 100));
     assert!(!ordered || arrived.is_sorted(), "out of order");
-    pair.sides[0]
-        .send_message(ours, b"still alive")
-        .expect("send");
+    pair.sides[0].send_message(ours, b"still alive").expect("send");
     pair.run_for(Duration::from_secs(2));
     assert_eq!(
         messages(&pair.events[1], theirs).last().map(Vec::as_slice),
@@ -211,11 +203,7 @@ fn messages_larger_than_the_peer_accepts_are_errors() {
             maximum: 65_536
         })
     );
-    assert!(
-        pair.sides[0]
-            .send_message(ours, &vec![1; 65_536])
-            .expect("send")
-    );
+    assert!(pair.sides[0].send_message(ours, &vec![1; 65_536]).expect("send"));
     pair.run_for(Duration::from_secs(5));
     assert_eq!(messages(&pair.events[1], theirs), [vec![1; 65_536]]);
 }
@@ -233,10 +221,7 @@ fn incoming_messages_above_our_limit_are_refused_one_by_one() {
         assert!(pair.sides[1].send_message(client, &message).expect("send"));
     }
     pair.run_for(Duration::from_secs(20));
-    assert_eq!(
-        messages(&pair.events[0], server),
-        [vec![1; 100], vec![3; 100]]
-    );
+    assert_eq!(messages(&pair.events[0], server), [vec![1; 100], vec![3; 100]]);
     assert_eq!(pair.sides[0].statistics().refused_messages, 1);
 }
 
@@ -285,10 +270,7 @@ fn the_end_of_the_connection_closes_the_channels() {
         assert!(events.contains(&TransportEvent::ChannelClosed(channel)));
     }
     let late = pair.sides[0].open_channel(reliable("late"));
-    assert!(
-        pair.take_events(0)
-            .contains(&TransportEvent::ChannelClosed(late))
-    );
+    assert!(pair.take_events(0).contains(&TransportEvent::ChannelClosed(late)));
 }
 
 #[test]
@@ -298,9 +280,7 @@ fn small_messages_share_packets() {
     pair.run_for(Duration::from_secs(1));
     let before = pair.sides[0].statistics().packets_sent;
     for _ in 0..100 {
-        pair.sides[0]
-            .send_message(ours, b"0123456789")
-            .expect("send");
+        pair.sides[0].send_message(ours, b"0123456789").expect("send");
     }
     pair.run_for(Duration::from_millis(500));
     assert_eq!(messages(&pair.events[1], theirs).len(), 100);
@@ -326,10 +306,7 @@ fn transfer(delay: Duration) -> (f64, f64) {
         let limit = pair.now + Duration::from_secs(5);
         assert!(pair.step(limit), "stalled at {arrived}");
         let events = pair.take_events(1);
-        arrived += messages(&events, theirs)
-            .iter()
-            .map(Vec::len)
-            .sum::<usize>();
+        arrived += messages(&events, theirs).iter().map(Vec::len).sum::<usize>();
         pair.events[0].clear();
     }
     let megabytes = total as f64 / 1e6;
@@ -347,9 +324,7 @@ fn throughput_in_memory() {
         (Duration::from_millis(10), 20.0),
     ] {
         let (real, simulated) = transfer(delay);
-        println!(
-            "{delay:?}: {real:.1} MB/s of one core for both sides, {simulated:.1} MB/s simulated"
-        );
+        println!("{delay:?}: {real:.1} MB/s of one core for both sides, {simulated:.1} MB/s simulated");
         assert!(real > 2.0, "{real:.1} MB/s");
         assert!(simulated > virtual_floor, "{simulated:.1} MB/s");
     }

@@ -29,10 +29,7 @@ fn exchange_media(pair: &mut Pair, sequence_number: u16) {
         pair.run_for(Duration::from_millis(50));
         let events = pair.take_events(1 - side);
         assert!(events.contains(&TransportEvent::Rtp(packet)), "{events:?}");
-        assert!(
-            events.contains(&TransportEvent::Rtcp(compound)),
-            "{events:?}"
-        );
+        assert!(events.contains(&TransportEvent::Rtcp(compound)), "{events:?}");
     }
 }
 
@@ -88,9 +85,7 @@ fn connects_with_loss_and_reordering() {
 #[test]
 fn media_before_the_connection_is_counted_and_dropped() {
     let mut pair = Pair::new(3);
-    pair.sides[0]
-        .send_rtp(&rtp(1, 1, b"early"))
-        .expect("dropped");
+    pair.sides[0].send_rtp(&rtp(1, 1, b"early")).expect("dropped");
     pair.sides[0].send_rtcp(&rtcp(1)).expect("dropped");
     assert_eq!(pair.sides[0].statistics().not_connected_packets, 2);
     assert!(pair.sides[0].poll_transmit().is_none());
@@ -110,16 +105,10 @@ fn replayed_and_forged_media_is_dropped() {
     forged.contents[20] ^= 1;
     forged.contents[3] ^= 1;
     pair.deliver(0, &forged);
-    assert_eq!(
-        pair.take_events(0),
-        [TransportEvent::Rtp(rtp(7, 9, b"once"))]
-    );
+    assert_eq!(pair.take_events(0), [TransportEvent::Rtp(rtp(7, 9, b"once"))]);
     let statistics = pair.sides[0].statistics();
     assert_eq!(
-        (
-            statistics.replayed_packets,
-            statistics.unauthenticated_packets
-        ),
+        (statistics.replayed_packets, statistics.unauthenticated_packets),
         (1, 1)
     );
 }
@@ -152,9 +141,7 @@ fn wrong_fingerprint_fails_with_a_reason() {
         }
         for side in 0..2 {
             for line in pair.sides[1 - side].local_candidate_lines() {
-                pair.sides[side]
-                    .add_remote_candidate(&line)
-                    .expect("candidate");
+                pair.sides[side].add_remote_candidate(&line).expect("candidate");
             }
         }
         pair.run_for(Duration::from_secs(5));
@@ -202,23 +189,17 @@ fn ice_restart_keeps_media_flowing() {
         exchange_media(&mut pair, 10);
         let answerer = 1 - offerer;
         let offer = pair.parameters_of(offerer, answerer == 1);
-        pair.sides[answerer]
-            .set_remote(offer, pair.now)
-            .expect("offer");
+        pair.sides[answerer].set_remote(offer, pair.now).expect("offer");
         assert_ne!(
             pair.sides[answerer].local_credentials().ufrag,
             old_ufrags[answerer]
         );
         exchange_media(&mut pair, 11);
         let answer = pair.parameters_of(answerer, offerer == 1);
-        pair.sides[offerer]
-            .set_remote(answer, pair.now)
-            .expect("answer");
+        pair.sides[offerer].set_remote(answer, pair.now).expect("answer");
         for side in 0..2 {
             let line = pair.sides[1 - side].local_candidate_lines().remove(0);
-            pair.sides[side]
-                .add_remote_candidate(&line)
-                .expect("candidate");
+            pair.sides[side].add_remote_candidate(&line).expect("candidate");
         }
         for number in 12..40 {
             exchange_media(&mut pair, number);
@@ -270,9 +251,7 @@ fn ice_restart_moves_to_a_new_address() {
             transmit.destination
         );
         let now = pair.now;
-        pair.sides
-            .iter_mut()
-            .for_each(|side| side.handle_timeout(now));
+        pair.sides.iter_mut().for_each(|side| side.handle_timeout(now));
     }
 }
 
@@ -323,9 +302,7 @@ fn silence_disconnects_fails_and_recovers() {
         [IceState::Disconnected, IceState::Failed]
     );
     assert!(!pair.sides[0].is_connected());
-    pair.sides[0]
-        .send_rtp(&rtp(2, 1, b"unwanted"))
-        .expect("dropped");
+    pair.sides[0].send_rtp(&rtp(2, 1, b"unwanted")).expect("dropped");
     assert_eq!(pair.sides[0].statistics().not_connected_packets, 1);
 }
 
@@ -349,9 +326,7 @@ fn a_failed_path_is_revived_by_a_restart() {
 fn media_nobody_takes_is_bounded() {
     let mut pair = Pair::connected(16);
     for number in 0..20_000u16 {
-        pair.sides[1]
-            .send_rtp(&rtp(number, 9, b"flood"))
-            .expect("RTP");
+        pair.sides[1].send_rtp(&rtp(number, 9, b"flood")).expect("RTP");
     }
     assert!(pair.sides[1].statistics().overflowed_packets > 3_000);
     let transmits: Vec<_> = std::iter::from_fn(|| pair.sides[1].poll_transmit()).collect();
@@ -359,9 +334,7 @@ fn media_nobody_takes_is_bounded() {
         pair.deliver(0, transmit);
     }
     for number in 20_000..21_000u16 {
-        pair.sides[1]
-            .send_rtp(&rtp(number, 9, b"flood"))
-            .expect("RTP");
+        pair.sides[1].send_rtp(&rtp(number, 9, b"flood")).expect("RTP");
         let transmit = pair.sides[1].poll_transmit().expect("packet");
         pair.deliver(0, &transmit);
     }
@@ -416,9 +389,7 @@ fn closing_tells_the_peer_and_silences_both() {
         );
         assert!(!pair.sides[side].is_connected());
         assert_eq!(pair.sides[side].poll_timeout(), None);
-        pair.sides[side]
-            .send_rtp(&rtp(1, 1, b"late"))
-            .expect("dropped");
+        pair.sides[side].send_rtp(&rtp(1, 1, b"late")).expect("dropped");
         assert!(pair.sides[side].poll_transmit().is_none());
     }
     let parameters = pair.parameters_of(1, false);

@@ -26,10 +26,7 @@ fn attack(pair: &mut Pair, samples: &[Vec<u8>]) {
         // Handshake packets carry no authentication: damaged ones may end a handshake by design, when
         // they come from an address that ICE has verified. Afterwards they must not matter.
         let is_connected = pair.sides.iter().all(Transport::is_connected);
-        for sample in samples
-            .iter()
-            .filter(|sample| is_connected || !is_dtls(sample))
-        {
+        for sample in samples.iter().filter(|sample| is_connected || !is_dtls(sample)) {
             let cut = pair.random().random_range(0..sample.len());
             pair.inject(to, &sample[..cut]);
             let mut flipped = sample.clone();
@@ -87,9 +84,7 @@ fn rubbish_at_every_stage_costs_nothing_but_a_counter() {
             attack(&mut pair, &samples);
             pair.run_for(Duration::from_millis(20));
         }
-        pair.sides[0]
-            .send_message(channel, b"unharmed")
-            .expect("send");
+        pair.sides[0].send_message(channel, b"unharmed").expect("send");
         pair.run_for(Duration::from_secs(5));
         let is_message = |event: &TransportEvent| matches!(event, TransportEvent::ChannelMessage { data, .. } if data == b"unharmed");
         assert!(pair.events[1].iter().any(is_message));

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{certificate, rtp};
 use greenroom_transport::{
-    ChannelConfig, ChannelId, Protocol, Received, RemoteParameters, Transmit, Transport,
-    TransportConfig, TransportEvent,
+    ChannelConfig, ChannelId, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
+    TransportEvent,
 };
 use str0m::channel::{ChannelConfig as PeerChannelConfig, Reliability};
 use str0m::config::{DtlsVersion, Fingerprint};
@@ -81,10 +81,7 @@ impl Scene {
         };
         scene.introduce(roles);
         // str0m starts its checks with its clock.
-        scene
-            .client
-            .handle_input(Input::Timeout(now))
-            .expect("time");
+        scene.client.handle_input(Input::Timeout(now)).expect("time");
         scene
     }
 
@@ -96,8 +93,7 @@ impl Scene {
         let candidate = Candidate::host(self.client_address, peer_protocol).expect("candidate");
         let line = candidate.to_sdp_string();
         self.client.add_local_candidate(candidate);
-        let server_candidate =
-            Candidate::host(self.server_address, peer_protocol).expect("candidate");
+        let server_candidate = Candidate::host(self.server_address, peer_protocol).expect("candidate");
         self.client.add_remote_candidate(server_candidate);
         let credentials = self.server.local_credentials().clone();
         let mut api = self.client.direct_api();
@@ -120,9 +116,7 @@ impl Scene {
             ice_lite: false,
             max_message_size: 256 * 1024,
         };
-        self.server
-            .set_remote(parameters, self.now)
-            .expect("parameters");
+        self.server.set_remote(parameters, self.now).expect("parameters");
         self.server.add_remote_candidate(&line).expect("candidate");
     }
 
@@ -133,8 +127,7 @@ impl Scene {
         while let Some(transmit) = self.server.poll_transmit() {
             assert_eq!(transmit.destination, self.client_address);
             assert_eq!(transmit.protocol, self.protocol);
-            self.to_client
-                .push_back((self.now + DELAY, transmit.contents));
+            self.to_client.push_back((self.now + DELAY, transmit.contents));
         }
         loop {
             match self.client.poll_output().expect("client") {
@@ -153,8 +146,7 @@ impl Scene {
 
     fn step(&mut self) {
         self.drain();
-        let arrivals =
-            [&self.to_server, &self.to_client].map(|wire| wire.front().map(|packet| packet.0));
+        let arrivals = [&self.to_server, &self.to_client].map(|wire| wire.front().map(|packet| packet.0));
         let timers = [self.server.poll_timeout(), Some(self.client_deadline)];
         let next = arrivals
             .into_iter()
@@ -163,26 +155,16 @@ impl Scene {
             .min()
             .expect("the client has a timer");
         self.now = self.now.max(next);
-        while self
-            .to_server
-            .front()
-            .is_some_and(|packet| packet.0 <= self.now)
-        {
+        while self.to_server.front().is_some_and(|packet| packet.0 <= self.now) {
             let (_, contents) = self.to_server.pop_front().expect("packet");
             self.feed_server(&contents);
         }
-        while self
-            .to_client
-            .front()
-            .is_some_and(|packet| packet.0 <= self.now)
-        {
+        while self.to_client.front().is_some_and(|packet| packet.0 <= self.now) {
             let (_, contents) = self.to_client.pop_front().expect("packet");
             self.feed_client(&contents);
         }
         self.server.handle_timeout(self.now);
-        self.client
-            .handle_input(Input::Timeout(self.now))
-            .expect("time");
+        self.client.handle_input(Input::Timeout(self.now)).expect("time");
         self.drain();
     }
 
@@ -295,15 +277,12 @@ fn channels_work_in_both_directions_from_both_sides() {
             max_retransmits: Some(0),
         };
         scene.server.open_channel(lossy);
-        scene
-            .client
-            .direct_api()
-            .create_data_channel(PeerChannelConfig {
-                label: "_reliable".into(),
-                reliability: Reliability::Reliable,
-                ordered: true,
-                ..Default::default()
-            });
+        scene.client.direct_api().create_data_channel(PeerChannelConfig {
+            label: "_reliable".into(),
+            reliability: Reliability::Reliable,
+            ordered: true,
+            ..Default::default()
+        });
         for label in ["_lossy", "_reliable"] {
             scene.run_until(|scene| {
                 scene.server_channel(label).is_some() && scene.client_channel(label).is_some()
@@ -327,9 +306,7 @@ fn channels_work_in_both_directions_from_both_sides() {
                 .server_events
                 .iter()
                 .filter_map(|event| match event {
-                    TransportEvent::ChannelMessage { id, data } if *id == ours => {
-                        Some(data.clone())
-                    }
+                    TransportEvent::ChannelMessage { id, data } if *id == ours => Some(data.clone()),
                     _ => None,
                 })
                 .collect();
@@ -372,11 +349,8 @@ fn a_channel_closed_by_either_side_closes_on_the_other() {
             scene.client.direct_api().close_data_channel(theirs);
         }
         scene.run_until(|scene| {
-            let is_closed =
-                |event: &Event| matches!(event, Event::ChannelClose(id) if *id == theirs);
-            scene
-                .server_events
-                .contains(&TransportEvent::ChannelClosed(ours))
+            let is_closed = |event: &Event| matches!(event, Event::ChannelClose(id) if *id == theirs);
+            scene.server_events.contains(&TransportEvent::ChannelClosed(ours))
                 && scene.client_events.iter().any(is_closed)
         });
     }
@@ -418,9 +392,9 @@ fn rtp_and_feedback_flow_in_both_directions() {
         }
         // str0m reports about audio every five seconds.
         scene.run_for(Duration::from_secs(12));
-        let to_client = scene.client_events.iter().filter(|event| {
-            matches!(event, Event::RtpPacket(packet) if packet.payload[..] == b"to the client"[..])
-        });
+        let to_client = scene.client_events.iter().filter(
+            |event| matches!(event, Event::RtpPacket(packet) if packet.payload[..] == b"to the client"[..]),
+        );
         assert_eq!(to_client.count(), 50, "{roles:?}");
         let to_server = scene.server_events.iter().filter(
             |event| matches!(event, TransportEvent::Rtp(packet) if packet.ends_with(b"to the server")),
@@ -433,10 +407,7 @@ fn rtp_and_feedback_flow_in_both_directions() {
         assert!(reports.count() >= 2, "{roles:?}");
         let statistics = scene.server.statistics();
         assert_eq!(
-            (
-                statistics.unauthenticated_packets,
-                statistics.replayed_packets
-            ),
+            (statistics.unauthenticated_packets, statistics.replayed_packets),
             (0, 0)
         );
     }

@@ -112,8 +112,7 @@ impl CaptureQueue {
         } else {
             out.resize(wanted, 0);
         }
-        let became_empty =
-            self.filled && self.pcm.len() < self.block_samples(self.tick) * self.channels;
+        let became_empty = self.filled && self.pcm.len() < self.block_samples(self.tick) * self.channels;
         if became_empty {
             self.filled = false;
         }

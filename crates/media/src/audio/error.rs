@@ -17,13 +17,9 @@ pub enum AudioError {
     },
     #[error("{samples} interleaved samples are not whole frames of {channels} channels")]
     PartialFrame { samples: usize, channels: usize },
-    #[error(
-        "a block of {actual} interleaved samples was given where exactly {expected} are needed"
-    )]
+    #[error("a block of {actual} interleaved samples was given where exactly {expected} are needed")]
     BlockSize { expected: usize, actual: usize },
-    #[error(
-        "failed to capture frame: the capture before this one has not completed yet, wait for it"
-    )]
+    #[error("failed to capture frame: the capture before this one has not completed yet, wait for it")]
     CapturePending,
     #[error("a frame ring must hold at least one frame")]
     NoCapacity,

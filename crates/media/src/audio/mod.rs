@@ -19,8 +19,7 @@ pub use jitter::{AudioPacket, JitterBuffer, JitterBufferConfig, JitterStatistics
 pub use level::level_dbov;
 pub use mix::remix;
 pub use opus::{
-    MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OpusDecoder, OpusEncoder, OpusEncoderConfig,
-    packet_samples,
+    MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OpusDecoder, OpusEncoder, OpusEncoderConfig, packet_samples,
 };
 pub use resampler::{Resampler, ResamplerQuality};
 

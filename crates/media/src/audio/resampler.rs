@@ -113,12 +113,7 @@ impl Core {
     fn new(in_rate: u32, out_rate: u32, planes: usize, quality: ResamplerQuality) -> Self {
         let divisor = greatest_common_divisor(in_rate, out_rate);
         let denominator = u64::from(out_rate / divisor);
-        let kernel = Kernel::new(
-            in_rate,
-            out_rate,
-            denominator as usize,
-            quality.zero_crossings(),
-        );
+        let kernel = Kernel::new(in_rate, out_rate, denominator as usize, quality.zero_crossings());
         let mut core = Self {
             kernel,
             step: u64::from(in_rate / divisor),

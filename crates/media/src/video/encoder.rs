@@ -40,12 +40,8 @@ pub trait RawEncoder: Sized + Send {
     fn open(settings: &RawSettings) -> Result<Self>;
     fn set_rates(&mut self, bitrate_bps: u32, framerate: f32) -> Result<()>;
     /// The frame has the size `open` was given.
-    fn encode(
-        &mut self,
-        frame: &I420Frame,
-        key_frame: bool,
-        time: FrameTime,
-    ) -> Result<Option<EncodedFrame>>;
+    fn encode(&mut self, frame: &I420Frame, key_frame: bool, time: FrameTime)
+    -> Result<Option<EncodedFrame>>;
 }
 
 /// A [`VideoEncoder`] on top of a library: re-made when the size changes or the library failed.

@@ -17,9 +17,7 @@ pub enum VideoError {
         minimum: u32,
         maximum: u32,
     },
-    #[error(
-        "a {buffer_type:?} picture of {width}x{height} needs {needed} bytes, the buffer has {actual}"
-    )]
+    #[error("a {buffer_type:?} picture of {width}x{height} needs {needed} bytes, the buffer has {actual}")]
     BufferTooSmall {
         buffer_type: BufferType,
         width: u32,
@@ -43,9 +41,7 @@ pub enum VideoError {
     #[error("colour conversion failed: {0}; report this as a bug")]
     Conversion(String),
     /// The stream can't be decoded on from here.
-    #[error(
-        "{codec:?} can't decode a frame of {length} bytes ({detail}); ask the sender for a key frame"
-    )]
+    #[error("{codec:?} can't decode a frame of {length} bytes ({detail}); ask the sender for a key frame")]
     Decode {
         codec: Codec,
         length: usize,

@@ -44,15 +44,13 @@ impl I420Frame {
     /// Copy planes whose rows are `stride` bytes apart.
     pub fn from_planes(width: u32, height: u32, planes: [(&[u8], usize); 3]) -> Result<Self> {
         check_size(width, height, 1, MAXIMUM_DIMENSION)?;
-        let (chroma_width, chroma_height) =
-            (width.div_ceil(2) as usize, height.div_ceil(2) as usize);
+        let (chroma_width, chroma_height) = (width.div_ceil(2) as usize, height.div_ceil(2) as usize);
         let sizes = [
             (width as usize, height as usize),
             (chroma_width, chroma_height),
             (chroma_width, chroma_height),
         ];
-        let mut data =
-            Vec::with_capacity(BufferType::I420.size_of(width as usize, height as usize));
+        let mut data = Vec::with_capacity(BufferType::I420.size_of(width as usize, height as usize));
         for ((plane, stride), (row_length, rows)) in planes.into_iter().zip(sizes) {
             let needed = stride
                 .checked_mul(rows - 1)
@@ -87,10 +85,7 @@ impl I420Frame {
         check_size(width, height, 1, MAXIMUM_DIMENSION)?;
         let pixels = width as usize * height as usize;
         let mut data = vec![16; pixels];
-        data.resize(
-            BufferType::I420.size_of(width as usize, height as usize),
-            128,
-        );
+        data.resize(BufferType::I420.size_of(width as usize, height as usize), 128);
         Ok(Self {
             width,
             height,

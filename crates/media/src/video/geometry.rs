@@ -20,10 +20,7 @@ pub fn rotate(frame: &I420Frame, degrees: u32) -> Result<I420Frame> {
         _ => return Err(VideoError::Rotation(degrees)),
     };
     let (width, height) = (frame.width(), frame.height());
-    let (chroma_width, chroma_height) = (
-        frame.chroma_width() as usize,
-        frame.chroma_height() as usize,
-    );
+    let (chroma_width, chroma_height) = (frame.chroma_width() as usize, frame.chroma_height() as usize);
     let mut out = Vec::with_capacity(frame.as_bytes().len());
     turn(frame.y(), width as usize, height as usize, &mut out);
     turn(frame.u(), chroma_width, chroma_height, &mut out);
@@ -88,8 +85,8 @@ fn scale_plane(
     let failed = |error: String| VideoError::Conversion(error);
     let source = TypedImageRef::<U8>::from_buffer(from.0, from.1, source)
         .map_err(|error| failed(error.to_string()))?;
-    let mut target = TypedImage::<U8>::from_buffer(to.0, to.1, target)
-        .map_err(|error| failed(error.to_string()))?;
+    let mut target =
+        TypedImage::<U8>::from_buffer(to.0, to.1, target).map_err(|error| failed(error.to_string()))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     resizer
         .resize_typed(&source, &mut target, &options)

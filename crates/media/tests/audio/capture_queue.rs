@@ -116,10 +116,7 @@ fn without_a_queue_only_whole_blocks_are_taken_and_none_waits() {
     for _ in 0..7 {
         assert_eq!(queue.push(&[1; 160]), Ok(Push::Done));
     }
-    assert_eq!(
-        (queue.queued_samples(), queue.dropped_samples()),
-        (800, 320)
-    );
+    assert_eq!((queue.queued_samples(), queue.dropped_samples()), (800, 320));
     assert!(drain(&mut queue).had_audio);
 }
 
@@ -142,10 +139,7 @@ fn arguments_are_checked() {
         CaptureQueue::new(16_000, 1, 15),
         Err(AudioError::Duration { value: 15, .. })
     ));
-    assert!(matches!(
-        CaptureQueue::new(1, 1, 10),
-        Err(AudioError::Rate(1))
-    ));
+    assert!(matches!(CaptureQueue::new(1, 1, 10), Err(AudioError::Rate(1))));
     assert!(matches!(
         CaptureQueue::new(16_000, 5, 10),
         Err(AudioError::Channels(5))

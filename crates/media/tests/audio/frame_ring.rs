@@ -4,12 +4,9 @@ use crate::signal::{frequency, sine};
 
 #[test]
 fn frames_have_the_size_asked_for_and_the_sound_given() {
-    for (rate_hz, channels, frame_size_ms) in [
-        (48_000, 1, 10),
-        (16_000, 1, 20),
-        (44_100, 2, 30),
-        (24_000, 2, 7),
-    ] {
+    for (rate_hz, channels, frame_size_ms) in
+        [(48_000, 1, 10), (16_000, 1, 20), (44_100, 2, 30), (24_000, 2, 7)]
+    {
         let mut ring = FrameRing::new(rate_hz, channels, frame_size_ms, 1_000).unwrap();
         for block in 0..100 {
             ring.push_block(&sine(48_000, 2, 500.0, 8_000.0, block * 480, 480), 2);

@@ -124,10 +124,7 @@ fn a_steady_stream_is_played_with_little_delay_and_untouched() {
         ),
         (0, 0, 0)
     );
-    assert_eq!(
-        (statistics.inserted_samples, statistics.removed_samples),
-        (0, 0)
-    );
+    assert_eq!((statistics.inserted_samples, statistics.removed_samples), (0, 0));
 }
 
 #[test]
@@ -141,8 +138,7 @@ fn jitter_raises_the_delay_until_nothing_is_late() {
             settled.iter().all(|delay| (40.0..=200.0).contains(delay)),
             "{settled:?}"
         );
-        let share =
-            outcome.statistics.concealed_samples as f64 / outcome.statistics.total_samples as f64;
+        let share = outcome.statistics.concealed_samples as f64 / outcome.statistics.total_samples as f64;
         assert!(share < 0.03, "{share} concealed: {:?}", outcome.statistics);
     }
 }
@@ -299,9 +295,7 @@ fn the_delay_is_bounded() {
     });
     assert!(outcome.delays_ms.iter().all(|delay| *delay < 1_600.0));
     assert!(
-        outcome.delays_ms[1_900..]
-            .iter()
-            .all(|delay| *delay < 200.0),
+        outcome.delays_ms[1_900..].iter().all(|delay| *delay < 200.0),
         "{:?}",
         &outcome.delays_ms[1_900..]
     );

@@ -18,10 +18,7 @@ fn encoder(channels: usize, dtx: bool) -> OpusEncoder {
 #[test]
 fn a_sine_keeps_its_frequency_and_level() {
     for channels in [1, 2] {
-        let (mut encoder, mut decoder) = (
-            encoder(channels, false),
-            OpusDecoder::new(channels).unwrap(),
-        );
+        let (mut encoder, mut decoder) = (encoder(channels, false), OpusDecoder::new(channels).unwrap());
         let (mut packet, mut decoded) = (Vec::new(), Vec::new());
         for index in 0..100 {
             encoder
@@ -93,10 +90,7 @@ fn redundancy_rebuilds_a_lost_packet_better_than_a_guess() {
             let amplitude = if random.chance(50) { 9_000.0 } else { 300.0 };
             let mut packet = Vec::new();
             encoder
-                .encode(
-                    &sine(RATE_HZ, 1, 200.0, amplitude, index * 960, 960),
-                    &mut packet,
-                )
+                .encode(&sine(RATE_HZ, 1, 200.0, amplitude, index * 960, 960), &mut packet)
                 .unwrap();
             packet
         })
@@ -109,9 +103,7 @@ fn redundancy_rebuilds_a_lost_packet_better_than_a_guess() {
             whole.decode(&packets[index], &mut expected).unwrap();
             match (index % 5 == 4, fec) {
                 (false, _) => lossy.decode(&packets[index], &mut actual).unwrap(),
-                (true, true) => lossy
-                    .decode_fec(&packets[index + 1], 960, &mut actual)
-                    .unwrap(),
+                (true, true) => lossy.decode_fec(&packets[index + 1], 960, &mut actual).unwrap(),
                 (true, false) => lossy.conceal(960, &mut actual).unwrap(),
             };
             assert_eq!(actual.len(), 960);

@@ -2,13 +2,7 @@ use greenroom_media::audio::{AudioError, Resampler, ResamplerQuality};
 
 use crate::signal::{Random, channel, root_mean_square, signal_to_noise_db, sine};
 
-fn convert(
-    in_rate: u32,
-    in_channels: usize,
-    out_rate: u32,
-    out_channels: usize,
-    pcm: &[i16],
-) -> Vec<i16> {
+fn convert(in_rate: u32, in_channels: usize, out_rate: u32, out_channels: usize, pcm: &[i16]) -> Vec<i16> {
     let mut resampler = Resampler::new(in_rate, in_channels, out_rate, out_channels).unwrap();
     let mut out = Vec::new();
     resampler.process(pcm, &mut out);
@@ -24,14 +18,7 @@ fn tones_pass_with_60_db() {
             for (in_channels, out_channels) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
                 for share in [0.05, 0.2, 0.4] {
                     let tone = share * f64::from(in_rate.min(out_rate));
-                    let input = sine(
-                        in_rate,
-                        in_channels,
-                        tone,
-                        20_000.0,
-                        0,
-                        in_rate as usize / 2,
-                    );
+                    let input = sine(in_rate, in_channels, tone, 20_000.0, 0, in_rate as usize / 2);
                     let output = convert(in_rate, in_channels, out_rate, out_channels, &input);
                     let output = channel(&output, out_channels, out_channels - 1);
                     let settled = &output[200..output.len() - 200];
@@ -106,9 +93,7 @@ fn chunk_sizes_do_not_matter() {
         (47_999, 2, 48_000, 2),
         (48_000, 2, 48_000, 1),
     ] {
-        let input: Vec<i16> = (0..20_000 * in_channels)
-            .map(|_| random.next() as i16)
-            .collect();
+        let input: Vec<i16> = (0..20_000 * in_channels).map(|_| random.next() as i16).collect();
         let whole = convert(in_rate, in_channels, out_rate, out_channels, &input);
         let mut resampler = Resampler::new(in_rate, in_channels, out_rate, out_channels).unwrap();
         let (mut out, mut rest) = (Vec::new(), &input[..]);
@@ -126,8 +111,7 @@ fn chunk_sizes_do_not_matter() {
 #[test]
 fn a_flushed_resampler_starts_anew() {
     let input = sine(48_000, 1, 300.0, 9_000.0, 0, 4_800);
-    let mut resampler =
-        Resampler::with_quality(48_000, 1, 24_000, 1, ResamplerQuality::High).unwrap();
+    let mut resampler = Resampler::with_quality(48_000, 1, 24_000, 1, ResamplerQuality::High).unwrap();
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for out in [&mut first, &mut second] {
         resampler.process(&input, out);

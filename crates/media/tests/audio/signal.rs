@@ -64,9 +64,7 @@ fn crossings(pcm: &[i16]) -> Vec<f64> {
     pcm.windows(2)
         .enumerate()
         .filter(|(_, pair)| pair[0] < 0 && pair[1] >= 0)
-        .map(|(index, pair)| {
-            index as f64 + f64::from(-pair[0]) / (f64::from(pair[1]) - f64::from(pair[0]))
-        })
+        .map(|(index, pair)| index as f64 + f64::from(-pair[0]) / (f64::from(pair[1]) - f64::from(pair[0])))
         .collect()
 }
 

@@ -35,9 +35,8 @@ pub fn moving_picture(width: u32, height: u32, index: u32) -> I420Frame {
         for y in 0..ch {
             for x in 0..cw {
                 data.push(
-                    (128.0
-                        + (across[(x * 2).min(w - 1)] - down[(y * 2).min(h - 1)])
-                            * [0.5, -0.4][plane]) as u8,
+                    (128.0 + (across[(x * 2).min(w - 1)] - down[(y * 2).min(h - 1)]) * [0.5, -0.4][plane])
+                        as u8,
                 );
             }
         }
@@ -47,10 +46,7 @@ pub fn moving_picture(width: u32, height: u32, index: u32) -> I420Frame {
 
 /// Peak signal to noise ratio of luma in decibels.
 pub fn psnr_db(left: &I420Frame, right: &I420Frame) -> f64 {
-    assert_eq!(
-        (left.width(), left.height()),
-        (right.width(), right.height())
-    );
+    assert_eq!((left.width(), left.height()), (right.width(), right.height()));
     let squares: f64 = left
         .y()
         .iter()
@@ -87,9 +83,7 @@ pub fn encode_range(
     range
         .map(|index| {
             let frame = moving_picture(size.0, size.1, index);
-            encoder
-                .encode(&frame, false, i64::from(index) * 33_333)
-                .unwrap()
+            encoder.encode(&frame, false, i64::from(index) * 33_333).unwrap()
         })
         .collect()
 }

@@ -56,9 +56,7 @@ impl Harness {
 
     fn connect(&mut self, now: Instant) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         self.pump(now);
         stream
     }
@@ -72,8 +70,7 @@ impl Harness {
             .unwrap();
         for readiness in ready {
             let source = Source::from_token(readiness.token as u32);
-            self.slot
-                .handle_readiness(&mut self.io, source, readiness, now);
+            self.slot.handle_readiness(&mut self.io, source, readiness, now);
         }
     }
 
@@ -82,10 +79,7 @@ impl Harness {
     }
 
     fn remotes(&self) -> usize {
-        assert_eq!(
-            self.slot.connections.len(),
-            self.slot.connection_of_remote.len()
-        );
+        assert_eq!(self.slot.connections.len(), self.slot.connection_of_remote.len());
         self.slot.connections.len()
     }
 }

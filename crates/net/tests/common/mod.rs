@@ -56,9 +56,7 @@ impl Endpoint for Echo {
     }
 
     fn poll_transmit(&mut self, out: &mut TransmitQueue) {
-        self.pending
-            .drain(..)
-            .for_each(|transmit| out.push(transmit));
+        self.pending.drain(..).for_each(|transmit| out.push(transmit));
     }
 
     fn failed(&mut self, reason: &str) {

@@ -34,8 +34,15 @@ impl ChannelGates {
 
     /// The channel can be sent on.
     pub fn open(&self, channel: u32, reliable: bool) {
-        let limit = if reliable { MAX_BUFFERED_RELIABLE_BYTES } else { MAX_BUFFERED_LOSSY_BYTES };
-        self.lock().entry(channel).or_insert_with(|| Gate { limit, ..Gate::default() });
+        let limit = if reliable {
+            MAX_BUFFERED_RELIABLE_BYTES
+        } else {
+            MAX_BUFFERED_LOSSY_BYTES
+        };
+        self.lock().entry(channel).or_insert_with(|| Gate {
+            limit,
+            ..Gate::default()
+        });
     }
 
     /// The channel is gone.
@@ -46,7 +53,9 @@ impl ChannelGates {
     /// Claims room for a message.
     pub fn admit(&self, channel: u32, length: usize) -> Admission {
         let mut gates = self.lock();
-        let Some(gate) = gates.get_mut(&channel) else { return Admission::Unknown };
+        let Some(gate) = gates.get_mut(&channel) else {
+            return Admission::Unknown;
+        };
         let held = gate.waiting + gate.buffered;
         if held > 0 && held + length > gate.limit {
             gate.refused = true;
@@ -66,7 +75,9 @@ impl ChannelGates {
     /// The transport holds this much. True when a channel that refused has room again.
     pub fn refresh(&self, channel: u32, buffered: usize) -> bool {
         let mut gates = self.lock();
-        let Some(gate) = gates.get_mut(&channel) else { return false };
+        let Some(gate) = gates.get_mut(&channel) else {
+            return false;
+        };
         gate.buffered = buffered;
         let writable = gate.refused && gate.waiting + buffered <= gate.limit / 2;
         gate.refused &= !writable;

@@ -39,12 +39,24 @@ pub fn ice_state_name(state: IceState) -> &'static str {
 
 impl SfuEndpoint {
     pub fn new(sfu: Sfu, port: EventPort) -> SfuEndpoint {
-        SfuEndpoint { sfu, port, transports: HashMap::new(), active: Vec::new() }
+        SfuEndpoint {
+            sfu,
+            port,
+            transports: HashMap::new(),
+            active: Vec::new(),
+        }
     }
 
     /// A transport was created.
     pub fn add_transport(&mut self, handle: Handle, gates: SharedGates) {
-        self.transports.insert(handle, Member { gates, failed: false, backlog: HashMap::new() });
+        self.transports.insert(
+            handle,
+            Member {
+                gates,
+                failed: false,
+                backlog: HashMap::new(),
+            },
+        );
     }
 
     /// Closes a transport with all its tracks.
@@ -64,7 +76,9 @@ impl SfuEndpoint {
 
     /// Hands an admitted message to the transport, after those before it.
     pub fn send(&mut self, handle: Handle, channel: u32, data: Vec<u8>, now: Instant) {
-        let Some(member) = self.transports.get_mut(&handle) else { return };
+        let Some(member) = self.transports.get_mut(&handle) else {
+            return;
+        };
         if !self.active.contains(&(handle, channel)) {
             self.active.push((handle, channel));
         }
@@ -74,16 +88,25 @@ impl SfuEndpoint {
     }
 
     fn flush(&mut self, handle: Handle, channel: u32, now: Instant) {
-        let Some(member) = self.transports.get_mut(&handle) else { return };
-        let Some(queue) = member.backlog.get_mut(&channel) else { return };
+        let Some(member) = self.transports.get_mut(&handle) else {
+            return;
+        };
+        let Some(queue) = member.backlog.get_mut(&channel) else {
+            return;
+        };
         while let Some(data) = queue.front() {
             match self.sfu.send_message(handle, ChannelId(channel), data, now) {
                 Ok(false) => return,
                 Ok(true) => {}
-                Err(error) => log::debug!("transport {handle}, channel {channel}: message of {} bytes dropped: {error}", data.len()),
+                Err(error) => log::debug!(
+                    "transport {handle}, channel {channel}: message of {} bytes dropped: {error}",
+                    data.len()
+                ),
             }
             // Counted in the transport before it is discounted here: never too low.
-            member.gates.refresh(channel, self.sfu.buffered_amount(handle, ChannelId(channel)));
+            member
+                .gates
+                .refresh(channel, self.sfu.buffered_amount(handle, ChannelId(channel)));
             member.gates.handed_over(channel, data.len());
             queue.pop_front();
         }
@@ -93,10 +116,16 @@ impl SfuEndpoint {
     fn refresh_channels(&mut self) {
         let (sfu, transports, port) = (&self.sfu, &self.transports, &self.port);
         self.active.retain(|(handle, channel)| {
-            let Some(member) = transports.get(handle) else { return false };
+            let Some(member) = transports.get(handle) else {
+                return false;
+            };
             let buffered = sfu.buffered_amount(*handle, ChannelId(*channel));
             if member.gates.refresh(*channel, buffered) {
-                port.push(*handle, event_kinds::CHANNEL_WRITABLE, Payload::Integer((*channel).into()));
+                port.push(
+                    *handle,
+                    event_kinds::CHANNEL_WRITABLE,
+                    Payload::Integer((*channel).into()),
+                );
             }
             let waiting = member.backlog.get(channel).is_some_and(|queue| !queue.is_empty());
             waiting || member.gates.held(*channel).is_some_and(|held| held > 0)
@@ -116,22 +145,30 @@ impl SfuEndpoint {
             match event {
                 SfuEvent::Transport(handle, event) => self.report_transport(handle, event, now),
                 SfuEvent::UpTrackStarted(handle) => {
-                    self.port.push(handle, event_kinds::UP_TRACK_STARTED, Payload::None);
+                    self.port
+                        .push(handle, event_kinds::UP_TRACK_STARTED, Payload::None);
                 }
                 SfuEvent::UpTrackLayers(handle, layers) => {
-                    self.port.push(handle, event_kinds::UP_TRACK_LAYERS, Payload::Layers(layers));
+                    self.port
+                        .push(handle, event_kinds::UP_TRACK_LAYERS, Payload::Layers(layers));
                 }
                 SfuEvent::DownTrackStarted(handle) => {
-                    self.port.push(handle, event_kinds::DOWN_TRACK_STARTED, Payload::None);
+                    self.port
+                        .push(handle, event_kinds::DOWN_TRACK_STARTED, Payload::None);
                 }
             }
         }
     }
 
     fn report_transport(&mut self, handle: Handle, event: TransportEvent, now: Instant) {
-        let Some(member) = self.transports.get_mut(&handle).filter(|member| !member.failed) else { return };
+        let Some(member) = self.transports.get_mut(&handle).filter(|member| !member.failed) else {
+            return;
+        };
         let (kind, payload) = match event {
-            TransportEvent::IceState(state) => (event_kinds::ICE_STATE, Payload::Text(ice_state_name(state).into())),
+            TransportEvent::IceState(state) => (
+                event_kinds::ICE_STATE,
+                Payload::Text(ice_state_name(state).into()),
+            ),
             TransportEvent::Connected => (event_kinds::CONNECTED, Payload::None),
             TransportEvent::Failed(reason) => {
                 member.failed = true;
@@ -141,7 +178,9 @@ impl SfuEndpoint {
                 member.gates.open(id.0, true);
                 (event_kinds::CHANNEL_OPEN, Payload::Channel(id.0, label))
             }
-            TransportEvent::ChannelMessage { id, data } => (event_kinds::CHANNEL_MESSAGE, Payload::Message(id.0, data)),
+            TransportEvent::ChannelMessage { id, data } => {
+                (event_kinds::CHANNEL_MESSAGE, Payload::Message(id.0, data))
+            }
             TransportEvent::ChannelClosed(id) => {
                 member.gates.close(id.0);
                 member.backlog.remove(&id.0);
@@ -202,7 +241,8 @@ impl Endpoint for SfuEndpoint {
     fn failed(&mut self, reason: &str) {
         for (handle, member) in &mut self.transports {
             if !std::mem::replace(&mut member.failed, true) {
-                self.port.push(*handle, event_kinds::FAILED, Payload::Text(reason.into()));
+                self.port
+                    .push(*handle, event_kinds::FAILED, Payload::Text(reason.into()));
             }
         }
     }

@@ -29,7 +29,10 @@ impl Listening {
             let priority = priority - (index as u32) * 256;
             let (ip, port) = (candidate.advertised.ip(), candidate.advertised.port());
             let end = format!("{ip} {port} typ host{suffix} generation 0");
-            if !lines.iter().any(|line| line.ends_with(&end) && line.contains(&format!(" {name} "))) {
+            if !lines
+                .iter()
+                .any(|line| line.ends_with(&end) && line.contains(&format!(" {name} ")))
+            {
                 lines.push(format!("candidate:{} 1 {name} {priority} {end}", index + 1));
             }
         }
@@ -40,7 +43,8 @@ impl Listening {
 fn parse_all(addresses: &[String]) -> Result<Vec<IpAddr>, String> {
     let parse = |text: &String| {
         let bare = text.trim_start_matches('[').trim_end_matches(']');
-        bare.parse::<IpAddr>().map_err(|_| format!("address `{text}` is not usable: give an IP address"))
+        bare.parse::<IpAddr>()
+            .map_err(|_| format!("address `{text}` is not usable: give an IP address"))
     };
     addresses.iter().map(parse).collect()
 }
@@ -51,7 +55,8 @@ fn expand(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, String> {
     for address in addresses {
         let mut found = vec![address];
         if address.is_unspecified() {
-            found = local_addresses(true).map_err(|error| format!("the local addresses can't be listed: {error}"))?;
+            found = local_addresses(true)
+                .map_err(|error| format!("the local addresses can't be listed: {error}"))?;
             found.retain(|local| local.is_ipv4() == address.is_ipv4());
         }
         found.retain(|local| !expanded.contains(local));
@@ -64,7 +69,12 @@ fn expand(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, String> {
 }
 
 /// Binds the sockets. The error names what can't be bound.
-pub fn bind(addresses: &[String], udp_port: u16, tcp_port: Option<u16>, advertised: &[String]) -> Result<(Listening, Sockets), String> {
+pub fn bind(
+    addresses: &[String],
+    udp_port: u16,
+    tcp_port: Option<u16>,
+    advertised: &[String],
+) -> Result<(Listening, Sockets), String> {
     let addresses = expand(parse_all(addresses)?)?;
     let advertised = parse_all(advertised)?;
     let udp = bind_udp_all(&addresses, udp_port).map_err(|error| error.to_string())?;
@@ -76,7 +86,11 @@ pub fn bind(addresses: &[String], udp_port: u16, tcp_port: Option<u16>, advertis
     let mut add = |protocol, bound: std::io::Result<SocketAddr>| {
         let address = bound.map_err(|error| format!("a bound socket has no address: {error}"))?;
         let told = advertised_for(&advertised, candidates.len(), address);
-        candidates.push(LocalCandidate { protocol, address, advertised: told });
+        candidates.push(LocalCandidate {
+            protocol,
+            address,
+            advertised: told,
+        });
         Ok::<u16, String>(address.port())
     };
     let mut bound_udp_port = udp_port;
@@ -87,12 +101,22 @@ pub fn bind(addresses: &[String], udp_port: u16, tcp_port: Option<u16>, advertis
     for listener in &tcp_listeners {
         bound_tcp_port = Some(add(Protocol::Tcp, listener.local_addr())?);
     }
-    Ok((Listening { candidates, udp_port: bound_udp_port, tcp_port: bound_tcp_port }, Sockets { udp, tcp_listeners }))
+    Ok((
+        Listening {
+            candidates,
+            udp_port: bound_udp_port,
+            tcp_port: bound_tcp_port,
+        },
+        Sockets { udp, tcp_listeners },
+    ))
 }
 
 /// The advertised address of the same family for the candidate at `index`, going round; the bound one if there is none.
 fn advertised_for(advertised: &[IpAddr], index: usize, bound: SocketAddr) -> SocketAddr {
-    let fitting: Vec<&IpAddr> = advertised.iter().filter(|address| address.is_ipv4() == bound.is_ipv4()).collect();
+    let fitting: Vec<&IpAddr> = advertised
+        .iter()
+        .filter(|address| address.is_ipv4() == bound.is_ipv4())
+        .collect();
     let told = fitting.get(index.checked_rem(fitting.len()).unwrap_or(0));
     told.map_or(bound, |ip| SocketAddr::new(**ip, bound.port()))
 }
@@ -116,12 +140,16 @@ mod tests {
 
     #[test]
     fn bad_addresses_are_named() {
-        let error = bind(&["localhost".to_owned()], 0, None, &[]).err().expect("refused");
+        let error = bind(&["localhost".to_owned()], 0, None, &[])
+            .err()
+            .expect("refused");
         assert!(error.contains("localhost"), "{error}");
         assert!(bind(&[], 0, None, &[]).is_err());
         let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
         let port = taken.local_addr().expect("bound").port();
-        let error = bind(&["127.0.0.1".to_owned()], port, None, &[]).err().expect("refused");
+        let error = bind(&["127.0.0.1".to_owned()], port, None, &[])
+            .err()
+            .expect("refused");
         assert!(error.contains(&format!("127.0.0.1:{port}")), "{error}");
     }
 }

@@ -11,12 +11,11 @@ use greenroom_sfu::rtcp::{self, Feedback};
 use greenroom_sfu::rtp_header::{ExtensionList, RtpHeader, RtpView};
 use greenroom_sfu::sfu::random_ice_credentials;
 use greenroom_sfu::{
-    DownTrackParameters, Handle, HeaderExtension, Kind, LocalCandidate, PayloadType, ReceiveLayer,
-    Sfu, SfuEvent, TransportParameters, UpTrackParameters,
+    DownTrackParameters, Handle, HeaderExtension, Kind, LocalCandidate, PayloadType, ReceiveLayer, Sfu,
+    SfuEvent, TransportParameters, UpTrackParameters,
 };
 use greenroom_transport::{
-    Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
-    TransportEvent,
+    Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig, TransportEvent,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -24,8 +23,7 @@ use rand::{Rng, SeedableRng};
 pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 pub const LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-pub const TWCC_URI: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+pub const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 pub const SEND_TIME_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 
 const DELAY: Duration = Duration::from_millis(5);
@@ -71,10 +69,7 @@ pub fn payload(
 }
 
 pub fn extension(id: u8, uri: &str) -> HeaderExtension {
-    HeaderExtension {
-        id,
-        uri: uri.into(),
-    }
+    HeaderExtension { id, uri: uri.into() }
 }
 
 /// One packet as a client got it.
@@ -164,9 +159,7 @@ impl World {
     pub fn join(&mut self) -> usize {
         let handle = self.handle();
         let index = self.clients.len();
-        let address: SocketAddr = format!("10.0.1.{}:6000", index + 1)
-            .parse()
-            .expect("address");
+        let address: SocketAddr = format!("10.0.1.{}:6000", index + 1).parse().expect("address");
         let credentials = random_ice_credentials();
         self.sfu.create_transport(
             handle,
@@ -248,11 +241,7 @@ impl World {
                 self.sfu.handle_timeout(self.now);
             }
             for client in &mut self.clients {
-                if client
-                    .transport
-                    .poll_timeout()
-                    .is_some_and(|due| due <= self.now)
-                {
+                if client.transport.poll_timeout().is_some_and(|due| due <= self.now) {
                     client.transport.handle_timeout(self.now);
                 }
             }
@@ -280,9 +269,7 @@ impl World {
             };
             match packet.to {
                 Destination::Unit => self.sfu.handle_datagram(at, received),
-                Destination::Client(index) => {
-                    self.clients[index].transport.handle_datagram(at, received)
-                }
+                Destination::Client(index) => self.clients[index].transport.handle_datagram(at, received),
             }
         }
     }
@@ -292,8 +279,7 @@ impl World {
             return;
         }
         self.counter += 1;
-        self.in_flight
-            .push(Reverse((self.now + DELAY, self.counter)));
+        self.in_flight.push(Reverse((self.now + DELAY, self.counter)));
         let packet = InFlight {
             source: transmit.source,
             destination: transmit.destination,
@@ -360,9 +346,7 @@ impl World {
                 .collect(),
             rids: rids.iter().map(|rid| (*rid).to_owned()).collect(),
         };
-        self.sfu
-            .set_up_track(handle, &parameters)
-            .expect("published");
+        self.sfu.set_up_track(handle, &parameters).expect("published");
         handle
     }
 
@@ -407,15 +391,12 @@ impl World {
 impl Client {
     pub fn send_rtp(&mut self, header: RtpHeader, extensions: &[(u8, &[u8])], payload: &[u8]) {
         let mut list = ExtensionList::default();
-        extensions
-            .iter()
-            .for_each(|(id, value)| list.push(*id, value));
+        extensions.iter().for_each(|(id, value)| list.push(*id, value));
         let mut packet = Vec::new();
         header.write(&list, &mut packet);
         packet.extend_from_slice(payload);
         self.transport.send_rtp(&packet).expect("sent");
-        self.sent
-            .insert((header.ssrc, header.sequence_number), packet);
+        self.sent.insert((header.ssrc, header.sequence_number), packet);
     }
 
     pub fn send_sender_report(&mut self, ssrc: u32, ntp_time: u64, rtp_time: u32) {
@@ -426,10 +407,7 @@ impl Client {
 
     /// Packets got on an SSRC.
     pub fn on(&self, ssrc: u32) -> Vec<&Got> {
-        self.got
-            .iter()
-            .filter(|got| got.header.ssrc == ssrc)
-            .collect()
+        self.got.iter().filter(|got| got.header.ssrc == ssrc).collect()
     }
 
     /// Key frame requests, or NACKs, of this client.
@@ -521,8 +499,7 @@ impl Client {
     /// Asks for the holes in what was got on an SSRC.
     pub fn nack_holes(&mut self, ssrc: u32) {
         let found = self.assembled(ssrc);
-        let (Some((first, _)), Some((last, _))) = (found.first_key_value(), found.last_key_value())
-        else {
+        let (Some((first, _)), Some((last, _))) = (found.first_key_value(), found.last_key_value()) else {
             return;
         };
         let missing: Vec<u16> = (*first..*last)

@@ -276,8 +276,7 @@ impl Transport {
     pub(super) fn fail(&mut self, reason: String) {
         if self.over.is_none() {
             log::debug!("connection failed: {reason}");
-            self.events
-                .push_back(TransportEvent::Failed(reason.clone()));
+            self.events.push_back(TransportEvent::Failed(reason.clone()));
             self.end(reason);
         }
     }

@@ -71,10 +71,7 @@ mod tests {
             "candidate:2 1 udp 1 2001:db8::1 9 typ srflx raddr 10.0.0.1 rport 4 network-cost 999",
         ];
         for line in usable {
-            assert!(
-                parse_remote_candidate(line).expect(line).is_some(),
-                "{line}"
-            );
+            assert!(parse_remote_candidate(line).expect(line).is_some(), "{line}");
         }
         let ignored = [
             "",
@@ -84,10 +81,7 @@ mod tests {
             "candidate:1 2 udp 2113929471 10.0.0.1 9 typ host",
         ];
         for line in ignored {
-            assert!(
-                parse_remote_candidate(line).expect(line).is_none(),
-                "{line}"
-            );
+            assert!(parse_remote_candidate(line).expect(line).is_none(), "{line}");
         }
         for line in [
             "rubbish",

@@ -39,11 +39,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        credentials: IceCredentials,
-        controlling: bool,
-        local: &[LocalCandidate],
-    ) -> Session {
+    pub(super) fn new(credentials: IceCredentials, controlling: bool, local: &[LocalCandidate]) -> Session {
         let creds = IceCreds {
             ufrag: credentials.ufrag.clone(),
             pass: credentials.pwd.clone(),
@@ -60,9 +56,7 @@ impl Session {
             checked_addresses: 0,
             has_path: false,
         };
-        local
-            .iter()
-            .for_each(|candidate| session.add_local(candidate));
+        local.iter().for_each(|candidate| session.add_local(candidate));
         session
     }
 
@@ -75,10 +69,7 @@ impl Session {
             Ok(candidate) => {
                 self.agent.add_local_candidate(candidate);
             }
-            Err(error) => log::warn!(
-                "local ICE candidate {} is not usable: {error}",
-                local.address
-            ),
+            Err(error) => log::warn!("local ICE candidate {} is not usable: {error}", local.address),
         }
     }
 

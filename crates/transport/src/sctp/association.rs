@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
-    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
-    Payload, ServerConfig, StreamEvent, TransportConfig,
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
+    ServerConfig, StreamEvent, TransportConfig,
 };
 
 use super::channel::{Channel, ChannelState};
@@ -144,8 +144,7 @@ impl Sctp {
     }
 
     fn adopt(&mut self, handle: AssociationHandle, mut association: Association) {
-        association
-            .set_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX));
+        association.set_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX));
         self.handle = handle;
         self.association = Some(association);
     }
@@ -229,9 +228,7 @@ impl Sctp {
         };
         self.has_work = true;
         match endpoint.handle(now, PEER, None, None, Bytes::copy_from_slice(packet)) {
-            Some((handle, DatagramEvent::NewAssociation(association)))
-                if self.association.is_none() =>
-            {
+            Some((handle, DatagramEvent::NewAssociation(association))) if self.association.is_none() => {
                 self.adopt(handle, association);
             }
             Some((handle, DatagramEvent::AssociationEvent(event))) if handle == self.handle => {
@@ -248,10 +245,7 @@ impl Sctp {
         let Some(association) = &mut self.association else {
             return;
         };
-        if association
-            .poll_timeout()
-            .is_some_and(|deadline| deadline <= now)
-        {
+        if association.poll_timeout().is_some_and(|deadline| deadline <= now) {
             association.handle_timeout(now);
             self.has_work = true;
         }

@@ -119,10 +119,7 @@ mod tests {
                     ordered,
                     reliability,
                 };
-                assert_eq!(
-                    Message::parse(&message.to_bytes()),
-                    Some(Message::Open(message))
-                );
+                assert_eq!(Message::parse(&message.to_bytes()), Some(Message::Open(message)));
             }
         }
     }

@@ -44,12 +44,7 @@ pub(crate) fn rtcp_index(field: &[u8]) -> Option<u64> {
 
 impl Cipher {
     /// Encrypts an RTP packet in place and appends its tag.
-    pub(crate) fn seal_rtp(
-        &self,
-        packet: &mut Vec<u8>,
-        header_bytes: usize,
-        at: Position,
-    ) -> Result<()> {
+    pub(crate) fn seal_rtp(&self, packet: &mut Vec<u8>, header_bytes: usize, at: Position) -> Result<()> {
         match self {
             Cipher::Aead(cipher) => cipher.seal_rtp(packet, header_bytes, at),
             Cipher::Counter(cipher) => cipher.seal_rtp(packet, header_bytes, at),
@@ -159,10 +154,7 @@ impl AeadCipher {
     }
 
     /// The header and the index field are authenticated, the rest is encrypted (RFC 7714 section 9.2).
-    fn rtcp_additional_data(
-        header: &[u8],
-        field: u32,
-    ) -> [u8; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES] {
+    fn rtcp_additional_data(header: &[u8], field: u32) -> [u8; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES] {
         let mut data = [0; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES];
         data[..RTCP_HEADER_BYTES].copy_from_slice(&header[..RTCP_HEADER_BYTES]);
         data[RTCP_HEADER_BYTES..].copy_from_slice(&field.to_be_bytes());
@@ -241,8 +233,7 @@ impl CounterCipher {
 
     fn is_authentic(&self, data: &[u8], suffix: &[u8], tag: &[u8]) -> bool {
         let expected = self.tag(data, suffix);
-        aws_lc_rs::constant_time::verify_slices_are_equal(&expected.as_ref()[..HMAC_TAG_BYTES], tag)
-            .is_ok()
+        aws_lc_rs::constant_time::verify_slices_are_equal(&expected.as_ref()[..HMAC_TAG_BYTES], tag).is_ok()
     }
 
     fn rollover_counter(at: Position) -> [u8; 4] {
@@ -265,8 +256,7 @@ impl CounterCipher {
             return false;
         }
         packet.truncate(packet.len() - HMAC_TAG_BYTES);
-        self.apply_key_stream(&mut packet[header_bytes..], at)
-            .is_ok()
+        self.apply_key_stream(&mut packet[header_bytes..], at).is_ok()
     }
 
     fn seal_rtcp(&self, packet: &mut Vec<u8>, at: Position) -> Result<()> {

@@ -97,10 +97,7 @@ impl Sender {
             });
         };
         let (sequence_number, ssrc) = (read_u16(packet, 2), read_u32(packet, 8));
-        let highest = self
-            .highest
-            .entry(ssrc)
-            .or_insert(u64::from(sequence_number));
+        let highest = self.highest.entry(ssrc).or_insert(u64::from(sequence_number));
         let index = estimate_index(Some(*highest), sequence_number);
         *highest = index.max(*highest);
         let mut protected = Vec::with_capacity(packet.len() + MAX_OVERHEAD_BYTES);
@@ -352,11 +349,7 @@ mod tests {
             }
             let each = start.elapsed() / PACKETS;
             let protected: Vec<_> = (0..1000)
-                .map(|number| {
-                    sender
-                        .protect_rtp(&rtp(number, 6, &[7; 1000]))
-                        .expect("protect")
-                })
+                .map(|number| sender.protect_rtp(&rtp(number, 6, &[7; 1000])).expect("protect"))
                 .collect();
             let start = std::time::Instant::now();
             for packet in &protected {

@@ -1,8 +1,6 @@
 //! From the keying material of DTLS to the session keys of SRTP (RFC 3711 section 4.3).
 
-use aws_lc_rs::cipher::{
-    AES_128, AES_256, Algorithm, EncryptingKey, EncryptionContext, UnboundCipherKey,
-};
+use aws_lc_rs::cipher::{AES_128, AES_256, Algorithm, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 
 use super::cipher::{AeadCipher, Cipher, CounterCipher};
@@ -68,10 +66,7 @@ pub(crate) enum Purpose {
 
 impl<'a> MasterKey<'a> {
     /// Cuts the keying material of RFC 5764 section 4.2 into the keys of the DTLS client and server.
-    pub(crate) fn split(
-        profile: Profile,
-        material: &'a [u8],
-    ) -> Result<(MasterKey<'a>, MasterKey<'a>)> {
+    pub(crate) fn split(profile: Profile, material: &'a [u8]) -> Result<(MasterKey<'a>, MasterKey<'a>)> {
         let (key_bytes, salt_bytes) = (profile.key_bytes(), profile.salt_bytes());
         if material.len() < 2 * (key_bytes + salt_bytes) {
             return Err(TransportError::Crypto {

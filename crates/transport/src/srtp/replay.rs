@@ -22,9 +22,7 @@ impl ReplayWindow {
     /// Whether a packet with this index may be accepted.
     pub(crate) fn admits(&self, index: u64) -> bool {
         match self.highest {
-            Some(highest) if index <= highest => {
-                highest - index < WINDOW_PACKETS && !self.is_set(index)
-            }
+            Some(highest) if index <= highest => highest - index < WINDOW_PACKETS && !self.is_set(index),
             _ => true,
         }
     }

@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use greenroom_transport::{
-    Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
-    TransportEvent,
+    Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig, TransportEvent,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -135,9 +134,7 @@ impl Pair {
         }
         for side in 0..2 {
             for line in self.sides[1 - side].local_candidate_lines() {
-                self.sides[side]
-                    .add_remote_candidate(&line)
-                    .expect("candidate");
+                self.sides[side].add_remote_candidate(&line).expect("candidate");
             }
         }
     }
@@ -206,10 +203,7 @@ impl Pair {
             }
         }
         for side in &mut self.sides {
-            if side
-                .poll_timeout()
-                .is_some_and(|deadline| deadline <= self.now)
-            {
+            if side.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
                 side.handle_timeout(self.now);
             }
         }

@@ -103,10 +103,7 @@ impl JitterBuffer {
         if place == Place::Foreign || !fits {
             self.reset();
         }
-        self.last_timestamp = Some(
-            self.last_timestamp
-                .map_or(timestamp, |last| last.max(timestamp)),
-        );
+        self.last_timestamp = Some(self.last_timestamp.map_or(timestamp, |last| last.max(timestamp)));
         let late_ms = self.delay.observe(now_ms, media_ms);
         let stored = Stored {
             sequence: packet.sequence,
@@ -163,9 +160,7 @@ impl JitterBuffer {
         let Some(first) = self.store.first() else {
             return false;
         };
-        if self.delay.delay_ms(now_ms, first.timestamp as f64 / PER_MS)
-            < self.delay.target_ms(now_ms)
-        {
+        if self.delay.delay_ms(now_ms, first.timestamp as f64 / PER_MS) < self.delay.target_ms(now_ms) {
             return false;
         }
         self.playout.start(first.timestamp);

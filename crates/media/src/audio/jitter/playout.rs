@@ -196,13 +196,7 @@ impl Playout {
     }
 
     /// Fills the last packet's length of a loss of `gap` samples, from redundancy if the next packet has it.
-    fn replace_lost(
-        &mut self,
-        gap: i64,
-        missing: u64,
-        store: &mut Store,
-        statistics: &mut JitterStatistics,
-    ) {
+    fn replace_lost(&mut self, gap: i64, missing: u64, store: &mut Store, statistics: &mut JitterStatistics) {
         let gap = usize::try_from(gap).unwrap_or(0);
         let recoverable = missing == 1 && gap <= self.last_samples;
         let start = self.pcm.len();
@@ -210,10 +204,8 @@ impl Playout {
             .first()
             .filter(|next| recoverable && packet_has_fec(&next.payload))
             .map(|next| &next.payload);
-        let recovered = payload.map(|payload| {
-            self.decoder
-                .decode_fec(payload, self.last_samples, &mut self.pcm)
-        });
+        let recovered =
+            payload.map(|payload| self.decoder.decode_fec(payload, self.last_samples, &mut self.pcm));
         if let Some(Ok(samples)) = recovered {
             // Its beginning was concealed already while the next packet was awaited.
             let surplus = samples.saturating_sub(gap) * self.channels;
@@ -241,8 +233,7 @@ impl Playout {
 
     /// Conceals while it is unknown whether anything is lost: the timeline waits, so the delay grows.
     fn stall(&mut self, statistics: &mut JitterStatistics) {
-        statistics.concealment_events +=
-            u64::from(self.conceal_run == 0 && !self.announced_silence);
+        statistics.concealment_events += u64::from(self.conceal_run == 0 && !self.announced_silence);
         let silent = self.make_up(BLOCK_SAMPLES);
         self.stalled += BLOCK_SAMPLES;
         self.stalled_silent += if silent { BLOCK_SAMPLES } else { 0 };
@@ -270,10 +261,7 @@ impl Playout {
         }
         self.pcm.resize(wanted, 0);
         if to < 1.0 {
-            for (index, frame) in self.pcm[start..]
-                .chunks_exact_mut(self.channels)
-                .enumerate()
-            {
+            for (index, frame) in self.pcm[start..].chunks_exact_mut(self.channels).enumerate() {
                 let gain = from + (to - from) * index as f32 / samples as f32;
                 frame
                     .iter_mut()
@@ -305,8 +293,7 @@ impl Playout {
             return;
         }
         let excess_ms = self.delay_ms(now_ms, delay) - delay.target_ms(now_ms);
-        if let Some(&(_, pause_ms, similarity)) = SHRINK_PACE.iter().find(|pace| excess_ms > pace.0)
-        {
+        if let Some(&(_, pause_ms, similarity)) = SHRINK_PACE.iter().find(|pace| excess_ms > pace.0) {
             self.decode_ahead(store, statistics);
             let most = MAX_LAG.min(((excess_ms - GROW_BELOW_MS) * PER_MS) as usize - 1);
             let removed = stretch::accelerate(&mut self.pcm, self.channels, most, similarity);

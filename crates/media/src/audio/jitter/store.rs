@@ -60,10 +60,7 @@ impl Store {
         let seen = sequence <= self.newest
             && self.newest - sequence < HISTORY
             && self.history >> (self.newest - sequence) & 1 == 1;
-        match (
-            seen || self.packets.contains_key(&sequence),
-            sequence < next,
-        ) {
+        match (seen || self.packets.contains_key(&sequence), sequence < next) {
             (true, _) => Place::Duplicate,
             (false, true) => Place::Late,
             (false, false) => Place::Waiting,
@@ -121,9 +118,8 @@ impl Store {
 
     /// Packets missing before the first one held.
     pub(super) fn missing(&self) -> u64 {
-        self.first().map_or(0, |packet| {
-            packet.sequence.saturating_sub(self.next.unwrap_or(0))
-        })
+        self.first()
+            .map_or(0, |packet| packet.sequence.saturating_sub(self.next.unwrap_or(0)))
     }
 
     pub(super) fn pop(&mut self) -> Option<Stored> {

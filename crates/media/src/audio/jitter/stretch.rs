@@ -10,12 +10,7 @@ const QUIET: f32 = 1_600.0;
 
 /// Removes up to `max_lag` samples per channel near the start of `pcm` if two neighbouring stretches there are
 /// at least `min_similarity` (-1..=1) alike; returns how many were removed (0: nothing fit).
-pub(super) fn accelerate(
-    pcm: &mut Vec<i16>,
-    channels: usize,
-    max_lag: usize,
-    min_similarity: f32,
-) -> usize {
+pub(super) fn accelerate(pcm: &mut Vec<i16>, channels: usize, max_lag: usize, min_similarity: f32) -> usize {
     let Some(lag) = find_lag(pcm, channels, max_lag, min_similarity) else {
         return 0;
     };
@@ -28,12 +23,7 @@ pub(super) fn accelerate(
 }
 
 /// As [`accelerate`], but repeats a stretch: returns how many samples per channel were put in.
-pub(super) fn expand(
-    pcm: &mut Vec<i16>,
-    channels: usize,
-    max_lag: usize,
-    min_similarity: f32,
-) -> usize {
+pub(super) fn expand(pcm: &mut Vec<i16>, channels: usize, max_lag: usize, min_similarity: f32) -> usize {
     let Some(lag) = find_lag(pcm, channels, max_lag, min_similarity) else {
         return 0;
     };

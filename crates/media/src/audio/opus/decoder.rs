@@ -79,6 +79,5 @@ impl OpusDecoder {
 }
 
 fn whole_steps(samples: usize) -> usize {
-    samples.clamp(CONCEAL_STEP_SAMPLES, MAX_PACKET_SAMPLES) / CONCEAL_STEP_SAMPLES
-        * CONCEAL_STEP_SAMPLES
+    samples.clamp(CONCEAL_STEP_SAMPLES, MAX_PACKET_SAMPLES) / CONCEAL_STEP_SAMPLES * CONCEAL_STEP_SAMPLES
 }

@@ -62,8 +62,8 @@ impl OpusEncoder {
         } else {
             (sys::OPUS_APPLICATION_AUDIO, sys::OPUS_AUTO)
         };
-        let raw = RawEncoder::new(config.channels, application)
-            .map_err(|code| error("encoder creation", code))?;
+        let raw =
+            RawEncoder::new(config.channels, application).map_err(|code| error("encoder creation", code))?;
         let mut encoder = Self {
             raw,
             channels: config.channels,

@@ -21,8 +21,7 @@ impl RawEncoder {
     pub(super) fn new(channels: usize, application: c_int) -> Result<Self, c_int> {
         let mut code = 0;
         // SAFETY: `code` outlives the call; bad arguments come back as an error code.
-        let state =
-            unsafe { sys::opus_encoder_create(RATE_HZ, channels as c_int, application, &mut code) };
+        let state = unsafe { sys::opus_encoder_create(RATE_HZ, channels as c_int, application, &mut code) };
         match NonNull::new(state) {
             Some(state) if code == sys::OPUS_OK => Ok(Self { state, channels }),
             _ => Err(if code < 0 { code } else { sys::OPUS_ALLOC_FAIL }),

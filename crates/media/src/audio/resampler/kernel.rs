@@ -21,12 +21,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(
-        in_rate: u32,
-        out_rate: u32,
-        positions: usize,
-        zero_crossings: usize,
-    ) -> Self {
+    pub(super) fn new(in_rate: u32, out_rate: u32, positions: usize, zero_crossings: usize) -> Self {
         let shrink = f64::from(in_rate.max(out_rate)) / f64::from(out_rate);
         let half = (zero_crossings as f64 * shrink).ceil() as usize;
         let taps = (2 * half).next_multiple_of(LANES);

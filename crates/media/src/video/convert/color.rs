@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use yuv::{
-    BufferStoreMut, YuvBiPlanarImage, YuvBiPlanarImageMut, YuvConversionMode, YuvError,
-    YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+    BufferStoreMut, YuvBiPlanarImage, YuvBiPlanarImageMut, YuvConversionMode, YuvError, YuvPlanarImage,
+    YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };
 
 use super::planar::{Planar, PlanarMut, Subsampling};
@@ -110,12 +110,7 @@ pub fn to_planar(input: &ColorInput<'_>, size: Size, planes: &mut PlanarMut<'_>)
     ))
 }
 
-pub fn from_planar(
-    planes: &Planar<'_>,
-    size: Size,
-    order: ChannelOrder,
-    out: &mut [u8],
-) -> Result<()> {
+pub fn from_planar(planes: &Planar<'_>, size: Size, order: ChannelOrder, out: &mut [u8]) -> Result<()> {
     let chroma_stride = planes.chroma.width as u32;
     let image = YuvPlanarImage {
         y_plane: planes.y,
@@ -128,13 +123,7 @@ pub fn from_planar(
         height: size.height as u32,
     };
     let function = from_planar_function(order, planes.subsampling);
-    checked(function(
-        &image,
-        out,
-        order.stride(size.width),
-        RANGE,
-        MATRIX,
-    ))
+    checked(function(&image, out, order.stride(size.width), RANGE, MATRIX))
 }
 
 pub fn to_nv12(input: &ColorInput<'_>, size: Size, out: &mut [u8]) -> Result<()> {

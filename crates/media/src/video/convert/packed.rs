@@ -52,9 +52,7 @@ fn shrink(data: &[u8], from: [usize; 4]) -> Vec<u8> {
 fn permute(data: &mut [u8], from: BufferType, to: BufferType) {
     use BufferType::{Abgr, Argb, Bgra, Rgba};
     match (from, to) {
-        (Rgba, Abgr) | (Abgr, Rgba) | (Argb, Bgra) | (Bgra, Argb) => {
-            each_word(data, u32::swap_bytes)
-        }
+        (Rgba, Abgr) | (Abgr, Rgba) | (Argb, Bgra) | (Bgra, Argb) => each_word(data, u32::swap_bytes),
         // Words are little-endian: a left rotation moves bytes to higher positions.
         (Rgba, Argb) | (Bgra, Abgr) => each_word(data, |word| word.rotate_left(8)),
         (Argb, Rgba) | (Abgr, Bgra) => each_word(data, |word| word.rotate_right(8)),

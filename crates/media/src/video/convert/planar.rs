@@ -162,10 +162,7 @@ pub fn interleave(planes: &[u8], size: Size, out: &mut [u8]) {
     let planes = Planar::split(planes, size, Subsampling::Both);
     let (luma, chroma) = out.split_at_mut(size.pixels());
     luma.copy_from_slice(planes.y);
-    for (pair, (u, v)) in chroma
-        .chunks_exact_mut(2)
-        .zip(planes.u.iter().zip(planes.v))
-    {
+    for (pair, (u, v)) in chroma.chunks_exact_mut(2).zip(planes.u.iter().zip(planes.v)) {
         pair[0] = *u;
         pair[1] = *v;
     }
@@ -178,16 +175,8 @@ fn deinterleave(data: &[u8], size: Size) -> Vec<u8> {
     planes.y.copy_from_slice(luma);
     // One plane at a time vectorises, both at once do not.
     let (pairs, _) = chroma.as_chunks::<2>();
-    planes
-        .u
-        .iter_mut()
-        .zip(pairs)
-        .for_each(|(u, pair)| *u = pair[0]);
-    planes
-        .v
-        .iter_mut()
-        .zip(pairs)
-        .for_each(|(v, pair)| *v = pair[1]);
+    planes.u.iter_mut().zip(pairs).for_each(|(u, pair)| *u = pair[0]);
+    planes.v.iter_mut().zip(pairs).for_each(|(v, pair)| *v = pair[1]);
     out
 }
 

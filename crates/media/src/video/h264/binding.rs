@@ -199,12 +199,7 @@ impl Decoder {
         let decoder = Self(NonNull::new(object).ok_or(MISSING_FUNCTION)?);
         let mut level = WELS_LOG_QUIET as c_int;
         let level: *mut c_void = (&raw mut level).cast();
-        checked(call!(
-            decoder.0,
-            SetOption,
-            DECODER_OPTION_TRACE_LEVEL,
-            level
-        )?)?;
+        checked(call!(decoder.0, SetOption, DECODER_OPTION_TRACE_LEVEL, level)?)?;
         let mut parameters = SDecodingParam {
             eEcActiveIdc: ERROR_CON_DISABLE,
             ..Default::default()

@@ -41,12 +41,7 @@ impl RawEncoder for H264Encoder {
         // Some shapes can't be cut into slices for several threads.
         let raw = attempt(settings.threads)
             .or_else(|_| attempt(1))
-            .map_err(|code| {
-                failed(
-                    "encoder set-up (at most 36864 macroblocks of 16x16 pixels)",
-                    code,
-                )
-            })?;
+            .map_err(|code| failed("encoder set-up (at most 36864 macroblocks of 16x16 pixels)", code))?;
         Ok(Self { raw, coded })
     }
 
@@ -115,9 +110,7 @@ mod tests {
 
     #[test]
     fn finds_nal_units_behind_both_start_codes() {
-        let data = [
-            0, 0, 0, 1, 0x67, 9, 0, 0, 1, 0x68, 0, 0, 0, 1, 0x65, 1, 0, 0, 1,
-        ];
+        let data = [0, 0, 0, 1, 0x67, 9, 0, 0, 1, 0x68, 0, 0, 0, 1, 0x65, 1, 0, 0, 1];
         assert_eq!(nal_unit_types(&data).collect::<Vec<_>>(), [7, 8, 5]);
         assert!(H264Decoder::inspect(&data).unwrap());
         assert!(!H264Decoder::inspect(&data[..10]).unwrap());

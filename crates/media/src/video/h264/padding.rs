@@ -17,10 +17,7 @@ pub fn pad(frame: &I420Frame, coded: (u32, u32)) -> Result<Cow<'_, I420Frame>> {
     if coded == (frame.width(), frame.height()) {
         return Ok(Cow::Borrowed(frame));
     }
-    let (chroma_width, coded_chroma) = (
-        frame.chroma_width(),
-        (coded.0.div_ceil(2), coded.1.div_ceil(2)),
-    );
+    let (chroma_width, coded_chroma) = (frame.chroma_width(), (coded.0.div_ceil(2), coded.1.div_ceil(2)));
     let mut out = Vec::new();
     pad_plane(frame.y(), frame.width(), coded, &mut out);
     pad_plane(frame.u(), chroma_width, coded_chroma, &mut out);

@@ -41,9 +41,7 @@ impl Sctp {
         };
         match kind {
             PayloadProtocolIdentifier::Dcep => self.handle_dcep(id, stream, &data),
-            PayloadProtocolIdentifier::String | PayloadProtocolIdentifier::Binary => {
-                self.deliver(id, data)
-            }
+            PayloadProtocolIdentifier::String | PayloadProtocolIdentifier::Binary => self.deliver(id, data),
             PayloadProtocolIdentifier::StringEmpty | PayloadProtocolIdentifier::BinaryEmpty => {
                 self.deliver(id, Vec::new());
             }
@@ -84,8 +82,7 @@ impl Sctp {
         match (Message::parse(data), channel.state) {
             (Some(Message::Open(open)), ChannelState::Unannounced) => {
                 channel.state = ChannelState::Open;
-                self.events
-                    .push_back(SctpEvent::Open(id, open.label.clone()));
+                self.events.push_back(SctpEvent::Open(id, open.label.clone()));
                 let early = std::mem::take(&mut channel.early);
                 self.events
                     .extend(early.into_iter().map(|data| SctpEvent::Message(id, data)));
@@ -109,8 +106,7 @@ impl Sctp {
     /// Writes a message of the establishment protocol and applies the channel's reliability after
     /// it: the message itself has to be ordered and reliable.
     pub(super) fn write_dcep(&mut self, id: ChannelId, stream: u16, bytes: &[u8]) {
-        let (Some(association), Some(channel)) = (&mut self.association, self.channels.get(&id))
-        else {
+        let (Some(association), Some(channel)) = (&mut self.association, self.channels.get(&id)) else {
             return;
         };
         let (kind, number) = channel.open.reliability.parts();

@@ -102,9 +102,7 @@ impl Sctp {
         if self.in_association_bytes >= self.window_bytes {
             return false;
         }
-        let (Some(association), Some(channel)) =
-            (&mut self.association, self.channels.get_mut(&id))
-        else {
+        let (Some(association), Some(channel)) = (&mut self.association, self.channels.get_mut(&id)) else {
             return false;
         };
         let (Some(stream), Some(message)) = (channel.stream, channel.dequeue()) else {
@@ -113,10 +111,7 @@ impl Sctp {
         self.last_served = id;
         // SCTP has no empty messages: one byte stands for none (RFC 8831 section 6.6).
         let (data, kind) = if message.is_empty() {
-            (
-                Bytes::from_static(&[0]),
-                PayloadProtocolIdentifier::BinaryEmpty,
-            )
+            (Bytes::from_static(&[0]), PayloadProtocolIdentifier::BinaryEmpty)
         } else {
             (Bytes::from(message), PayloadProtocolIdentifier::Binary)
         };
