@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +121,25 @@ async def test_a_name_that_does_not_exist() -> None:
 async def test_tls_against_a_server_without_it(server: greenroom.Server) -> None:
     with pytest.raises(errors.TlsError, match="TLS"):
         await within(rtc.Room().connect(server.url.replace("ws:", "wss:"), claims()))
+
+
+async def test_tls_with_a_certificate_nobody_vouches_for() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
+    listener = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0, ssl=context)
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: None
+    )  # its half of the failed handshake
+    async with listener:
+        port = listener.sockets[0].getsockname()[1]
+        with pytest.raises(errors.TlsError, match="certificate"):
+            await within(rtc.Room().connect(f"wss://127.0.0.1:{port}", claims()))
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\r\nX-Header: b", "tok\u00e9n", "\udcff", "a b", "\0"])
+async def test_a_token_that_fits_no_header_is_refused(server: greenroom.Server, token: str) -> None:
+    with pytest.raises(errors.TokenError, match="token"):
+        await within(rtc.Room().connect(server.url, token))
 
 
 @pytest.fixture

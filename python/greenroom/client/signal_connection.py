@@ -16,7 +16,7 @@ from livekit.protocol import rtc as proto
 from greenroom.signalling.messages import MAX_MESSAGE_BYTES, MessageError, decode_response, encode_request
 from greenroom.signalling.url import validate_url
 
-from .errors import ConnectError, ServerUnreachableError, SignalProtocolError, TlsError
+from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalProtocolError, TlsError
 from .refusals import refusal_error
 from .waiting import run_within
 
@@ -52,6 +52,7 @@ class SignalConnection:
     @classmethod
     async def open(cls, url: str, token: str) -> SignalConnection:
         """Connect the websocket at `url` (query included). Raises the ConnectError that says why not."""
+        _check_token(token)
         refusal: list[tuple[int, str]] = []
 
         async def keep_refusal(response: aiohttp.ClientResponse) -> None:
@@ -202,6 +203,16 @@ class SignalConnection:
             self._ping_timer.cancel()
         if on_closed is not None:
             on_closed(why)
+
+
+def _check_token(token: str) -> None:
+    """MalformedTokenError for text that fits into no header, a trailing line end for instance."""
+    for position, character in enumerate(token):
+        if not "!" <= character <= "~":
+            raise MalformedTokenError(
+                f"the access token has {character!r} at position {position}, which is never part of a token; "
+                "pass what AccessToken.to_jwt returned, unchanged"
+            )
 
 
 async def _read_text(response: aiohttp.ClientResponse) -> str:
