@@ -173,7 +173,7 @@ class Peer:
         """Before `set_remote` or after. The channel's number; CHANNEL_OPEN follows."""
     def send(self, channel: int, data: bytes) -> bool:
         """Queue one binary message. False when the channel's 4 MiB (lossy: 256 KiB) are full: nothing was queued, CHANNEL_WRITABLE follows.
-        EngineError when larger than the remote's max_message_size, or the channel is closed or unknown."""
+        EngineError when empty or larger than the remote's max_message_size (at most 65,536), or the channel is closed or unknown."""
     def buffered_amount(self, channel: int) -> int:
         """Bytes queued or not yet acknowledged."""
     def add_audio_sender(
@@ -210,8 +210,8 @@ class Peer:
     def remove_receiver(self, mid: str) -> None:
         """Ends its streams. Does nothing for an unknown mid."""
     def stats(self) -> dict[str, Any]:
-        """transport: {ice_state, dtls_state, bytes_sent, bytes_received, packets_sent, packets_received, round_trip_time_s,
-        available_outgoing_bitrate_bps, local_candidate, remote_candidate, candidate_pairs_tried: [str]};
+        """transport: {ice_state, dtls_state, bytes_sent, bytes_received, packets_sent, packets_received, packets_discarded,
+        round_trip_time_s, available_outgoing_bitrate_bps, local_candidate, remote_candidate, candidate_pairs_tried: [str]};
         senders: [{mid, rid, ssrc, codec, packets_sent, bytes_sent, frames_encoded, frames_dropped, key_frames_encoded, frame_width, frame_height,
         target_bitrate_bps, nack_count, pli_count, fir_count, round_trip_time_s, fraction_lost}];
         receivers: [{mid, ssrc, kind, codec, packets_received, bytes_received, packets_lost, jitter_s, nack_count, pli_count, frames_decoded,

@@ -20,10 +20,7 @@ pub(crate) const FLOOR_BPS: u32 = 30_000;
 /// Bit/s per demand, 0 for off. `budget_bps` None: nothing is known, everyone gets the maximum.
 pub(crate) fn allocate(budget_bps: Option<u64>, demands: &[Demand]) -> Vec<u32> {
     let Some(mut left) = budget_bps else {
-        return demands
-            .iter()
-            .map(|demand| demand.max_bitrate_bps)
-            .collect();
+        return demands.iter().map(|demand| demand.max_bitrate_bps).collect();
     };
     let mut order: Vec<usize> = (0..demands.len()).collect();
     order.sort_by_key(|&index| demands[index].rank);

@@ -103,10 +103,7 @@ impl AudioSender {
         let pcm = &self.pending[block];
         let mut payload = Vec::with_capacity(256);
         if let Err(error) = self.encoder.encode(pcm, &mut payload) {
-            log::warn!(
-                "ssrc {}: 20 ms of audio are lost: {error}",
-                self.config.ssrc
-            );
+            log::warn!("ssrc {}: 20 ms of audio are lost: {error}", self.config.ssrc);
             return None;
         }
         // Under DTX the first packet of a silence is a byte or two, which tells the receiver; the rest are empty.
@@ -136,8 +133,8 @@ impl AudioSender {
             .as_ref()
             .is_some_and(|input| input.rate_hz == rate_hz && input.channels == channels)
         {
-            let resampler = Resampler::new(rate_hz, channels, OPUS_RATE_HZ, self.channels)
-                .map_err(|error| {
+            let resampler =
+                Resampler::new(rate_hz, channels, OPUS_RATE_HZ, self.channels).map_err(|error| {
                     let value = format!("{rate_hz} Hz, {channels} channels");
                     PeerError::Parameter {
                         name: "audio format",

@@ -180,10 +180,7 @@ impl ChannelTable {
     }
 
     pub(crate) fn close_all(&self) {
-        lock(&self.senders)
-            .1
-            .values()
-            .for_each(ChannelSender::close);
+        lock(&self.senders).1.values().for_each(ChannelSender::close);
     }
 }
 
@@ -302,8 +299,7 @@ impl Channels {
             let in_transport = channel.in_transport(rtc);
             let mut queue = lock(&channel.sender.0.queue);
             queue.in_transport_bytes = in_transport;
-            let writable =
-                queue.want_writable && queue.buffered() <= channel.sender.0.limit_bytes / 2;
+            let writable = queue.want_writable && queue.buffered() <= channel.sender.0.limit_bytes / 2;
             if writable {
                 queue.want_writable = false;
             }
@@ -333,11 +329,7 @@ impl Channel {
         };
         loop {
             let mut queue = lock(&self.sender.0.queue);
-            if queue
-                .messages
-                .front()
-                .is_none_or(|message| message.len() > *room)
-            {
+            if queue.messages.front().is_none_or(|message| message.len() > *room) {
                 break;
             }
             let Some(message) = queue.messages.pop_front() else {
@@ -379,9 +371,7 @@ mod tests {
         for expected_wake in [true, false, false, false] {
             assert_eq!(
                 lossy.send(&message),
-                Ok(SendOutcome::Queued {
-                    wake: expected_wake
-                })
+                Ok(SendOutcome::Queued { wake: expected_wake })
             );
         }
         assert_eq!(lossy.send(&message), Ok(SendOutcome::Full));
@@ -394,14 +384,8 @@ mod tests {
             })
         );
         table.close_all();
-        assert_eq!(
-            lossy.send(&[1]),
-            Err(PeerError::ChannelClosed(lossy.number()))
-        );
-        assert_eq!(
-            lossy.send(&[]),
-            Err(PeerError::EmptyMessage(lossy.number()))
-        );
+        assert_eq!(lossy.send(&[1]), Err(PeerError::ChannelClosed(lossy.number())));
+        assert_eq!(lossy.send(&[]), Err(PeerError::EmptyMessage(lossy.number())));
         assert!(matches!(table.get(99), Err(PeerError::UnknownChannel(99))));
     }
 

@@ -76,8 +76,7 @@ impl Connection {
             address: address.to_string(),
             reason,
         };
-        let candidate =
-            Candidate::host(address, "udp").map_err(|error| refuse(error.to_string()))?;
+        let candidate = Candidate::host(address, "udp").map_err(|error| refuse(error.to_string()))?;
         let line = match rtc.add_local_candidate(candidate.clone()) {
             Some(added) => without_ufrag(&added.to_sdp_string()),
             None => return Err(refuse("it was given before".into())),
@@ -96,15 +95,13 @@ impl Connection {
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
         if !text.starts_with("candidate:") || fields.len() < 8 {
             return Err(refuse(
-                "it must be `candidate:` and at least seven more fields (RFC 8839 section 5.1)"
-                    .into(),
+                "it must be `candidate:` and at least seven more fields (RFC 8839 section 5.1)".into(),
             ));
         }
         if !fields[2].eq_ignore_ascii_case("udp") || fields[4].ends_with(".local") {
             return Ok(());
         }
-        let candidate =
-            Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
+        let candidate = Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
         if self.remote.len() >= REMOTE_CANDIDATES_LIMIT {
             return Ok(());
         }
@@ -123,18 +120,17 @@ impl Connection {
         remote: &RemoteParameters,
         now: Instant,
     ) -> Result<()> {
-        let fingerprint =
-            remote
-                .fingerprint
-                .parse()
-                .map_err(|reason: String| PeerError::Parameter {
-                    name: "fingerprint",
-                    value: remote.fingerprint.clone(),
-                    reason,
-                })?;
+        let fingerprint = remote
+            .fingerprint
+            .parse()
+            .map_err(|_: String| PeerError::Parameter {
+                name: "fingerprint",
+                value: remote.fingerprint.chars().take(200).collect(),
+                reason: "it must be a hash name, a space and pairs of hex digits, as `sha-256 AB:CD:…`"
+                    .into(),
+            })?;
         if remote.ice_ufrag.len() < 4 || remote.ice_pwd.len() < 22 {
-            let reason =
-                "a ufrag has at least 4 characters, a password 22 (RFC 8445 section 5.3)".into();
+            let reason = "a ufrag has at least 4 characters, a password 22 (RFC 8445 section 5.3)".into();
             return Err(PeerError::Parameter {
                 name: "ICE ufrag",
                 value: remote.ice_ufrag.clone(),
@@ -154,12 +150,7 @@ impl Connection {
                 api.start_dtls(remote.dtls_active)
                     .map_err(|error| PeerError::Parameter {
                         name: "DTLS role",
-                        value: if remote.dtls_active {
-                            "client"
-                        } else {
-                            "server"
-                        }
-                        .into(),
+                        value: if remote.dtls_active { "client" } else { "server" }.into(),
                         reason: error.to_string(),
                     })?;
                 rtc.direct_api().start_sctp(remote.dtls_active);
@@ -237,9 +228,7 @@ impl Connection {
         }
         let waited = CONNECT_TIMEOUT.as_secs();
         let text = match self.ice_state {
-            IceConnectionState::Connected | IceConnectionState::Completed
-                if !self.dtls_connected =>
-            {
+            IceConnectionState::Connected | IceConnectionState::Completed if !self.dtls_connected => {
                 format!(
                     "the DTLS handshake did not finish within {waited} s although ICE found a way; is the fingerprint right?"
                 )
@@ -265,11 +254,10 @@ impl Connection {
             let (local, remote) = (local.addr(), remote.addr());
             (local.is_ipv4() == remote.is_ipv4()).then(|| format!("udp {local} -> {remote}"))
         };
-        let pairs = self.local.iter().flat_map(|local| {
-            self.remote
-                .iter()
-                .filter_map(move |remote| pair(local, remote))
-        });
+        let pairs = self
+            .local
+            .iter()
+            .flat_map(|local| self.remote.iter().filter_map(move |remote| pair(local, remote)));
         pairs.take(50).collect()
     }
 }

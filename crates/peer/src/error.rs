@@ -15,10 +15,7 @@ pub enum PeerError {
     #[error(
         "no payload type {payload_type} for {codec} was given when the peer was made; add it to payload_types"
     )]
-    UnknownPayloadType {
-        payload_type: u8,
-        codec: &'static str,
-    },
+    UnknownPayloadType { payload_type: u8, codec: &'static str },
     #[error("ssrc {ssrc} is in use on mid {mid:?} already; pick another")]
     DuplicateSsrc { ssrc: u32, mid: String },
     #[error("mid {mid:?} is {existing}, not {wanted}; remove what is on it first")]
@@ -37,9 +34,7 @@ pub enum PeerError {
     UnknownChannel(u32),
     #[error("channel {0} is closed; open a new one")]
     ChannelClosed(u32),
-    #[error(
-        "a message of {length} bytes is above the {limit} bytes that the remote accepts; split it up"
-    )]
+    #[error("a message of {length} bytes is above the {limit} bytes that the remote accepts; split it up")]
     MessageTooLarge { length: usize, limit: usize },
     #[error("an empty message can't be sent on channel {0}; send at least one byte")]
     EmptyMessage(u32),

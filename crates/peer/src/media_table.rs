@@ -44,10 +44,7 @@ impl MediaTable {
 
     /// str0m's form of a mid: at most 16 letters and digits.
     pub fn mid(name: &str) -> Result<Mid> {
-        if name.is_empty()
-            || name.len() > 16
-            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        {
+        if name.is_empty() || name.len() > 16 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             let reason = "it must be 1 to 16 ASCII letters and digits".into();
             return Err(PeerError::Parameter {
                 name: "mid",
@@ -119,15 +116,7 @@ impl MediaTable {
     }
 
     /// Declare the media if it is new, and note the SSRCs. Checked before.
-    pub fn acquire(
-        &mut self,
-        rtc: &mut Rtc,
-        mid: Mid,
-        name: &str,
-        kind: TrackKind,
-        way: Way,
-        ssrcs: &[u32],
-    ) {
+    pub fn acquire(&mut self, rtc: &mut Rtc, mid: Mid, name: &str, kind: TrackKind, way: Way, ssrcs: &[u32]) {
         let entry = self.entries.entry(mid).or_insert_with(|| {
             let media_kind = match kind {
                 TrackKind::Audio => MediaKind::Audio,
@@ -147,8 +136,7 @@ impl MediaTable {
             }
         });
         entry.users += 1;
-        self.ssrcs_mut(way)
-            .extend(ssrcs.iter().map(|ssrc| (*ssrc, mid)));
+        self.ssrcs_mut(way).extend(ssrcs.iter().map(|ssrc| (*ssrc, mid)));
     }
 
     /// Undo one `acquire`; the media goes with its last user.
@@ -186,10 +174,7 @@ mod tests {
 
     #[test]
     fn a_media_has_the_extensions_of_its_kind_only() {
-        let extension = |id, uri: &str| HeaderExtension {
-            id,
-            uri: uri.into(),
-        };
+        let extension = |id, uri: &str| HeaderExtension { id, uri: uri.into() };
         let level = extension(1, Extension::AudioLevel.as_uri());
         let mid = extension(4, Extension::RtpMid.as_uri());
         let transport_cc = extension(3, Extension::TransportSequenceNumber.as_uri());
@@ -211,9 +196,7 @@ mod tests {
             let extensions = rtc.media(mid).unwrap().remote_extmap();
             let is_video = kind == TrackKind::Video;
             assert_eq!(
-                extensions
-                    .id_of(Extension::TransportSequenceNumber)
-                    .is_some(),
+                extensions.id_of(Extension::TransportSequenceNumber).is_some(),
                 is_video
             );
             assert_eq!(extensions.id_of(Extension::AudioLevel).is_some(), !is_video);

@@ -20,9 +20,8 @@ use crate::receiving::Receiving;
 use crate::rtc_config::Templates;
 use crate::sending::Sending;
 use crate::{
-    AudioSenderConfig, AudioSink, ChannelConfig, PeerConfig, PeerError, PeerStatistics,
-    ReceiverConfig, RemoteParameters, Result, TransportStatistics, VideoSenderConfig, VideoSink,
-    rtc_config,
+    AudioSenderConfig, AudioSink, ChannelConfig, PeerConfig, PeerError, PeerStatistics, ReceiverConfig,
+    RemoteParameters, Result, TransportStatistics, VideoSenderConfig, VideoSink, rtc_config,
 };
 
 /// str0m's pacer asks for times a microsecond ahead; those are served at once, or it would send one packet a wake-up.
@@ -100,12 +99,7 @@ pub struct Peer {
 
 impl Peer {
     /// `wake` is called from job threads: make `handle_timeout` happen soon.
-    pub fn new(
-        config: &PeerConfig,
-        jobs: Arc<dyn JobRunner>,
-        wake: Wake,
-        now: Instant,
-    ) -> Result<Peer> {
+    pub fn new(config: &PeerConfig, jobs: Arc<dyn JobRunner>, wake: Wake, now: Instant) -> Result<Peer> {
         let mut rtc = rtc_config::build(config)?.build(now);
         rtc.direct_api().set_ice_controlling(config.controlling);
         let estimating = rtc_config::estimates_bandwidth(config);
@@ -169,9 +163,7 @@ impl Peer {
         self.advance(now);
         self.connection
             .set_remote(&mut self.rtc, self.controlling, remote, now)?;
-        self.channels
-            .table
-            .set_message_limit(remote.max_message_size);
+        self.channels.table.set_message_limit(remote.max_message_size);
         self.settle(now);
         Ok(())
     }
@@ -220,12 +212,7 @@ impl Peer {
     // ---- senders ----
 
     /// Encode and send what [`Peer::push_audio`] brings for this mid.
-    pub fn add_audio_sender(
-        &mut self,
-        mid: &str,
-        config: AudioSenderConfig,
-        now: Instant,
-    ) -> Result<()> {
+    pub fn add_audio_sender(&mut self, mid: &str, config: AudioSenderConfig, now: Instant) -> Result<()> {
         self.open()?;
         self.sending
             .add_audio(&mut self.rtc, &mut self.medias, mid, config)?;
@@ -234,21 +221,11 @@ impl Peer {
     }
 
     /// Encode and send what [`Peer::push_video`] brings for this mid.
-    pub fn add_video_sender(
-        &mut self,
-        mid: &str,
-        config: VideoSenderConfig,
-        now: Instant,
-    ) -> Result<()> {
+    pub fn add_video_sender(&mut self, mid: &str, config: VideoSenderConfig, now: Instant) -> Result<()> {
         self.open()?;
         self.next_owner += 1;
-        self.sending.add_video(
-            &mut self.rtc,
-            &mut self.medias,
-            mid,
-            self.next_owner,
-            config,
-        )?;
+        self.sending
+            .add_video(&mut self.rtc, &mut self.medias, mid, self.next_owner, config)?;
         self.settle(now);
         Ok(())
     }
@@ -262,16 +239,9 @@ impl Peer {
         Ok(())
     }
 
-    pub fn set_layer_active(
-        &mut self,
-        mid: &str,
-        rid: &str,
-        active: bool,
-        now: Instant,
-    ) -> Result<()> {
+    pub fn set_layer_active(&mut self, mid: &str, rid: &str, active: bool, now: Instant) -> Result<()> {
         self.open()?;
-        self.sending
-            .set_layer_active(&mut self.rtc, mid, rid, active)?;
+        self.sending.set_layer_active(&mut self.rtc, mid, rid, active)?;
         self.settle(now);
         Ok(())
     }
@@ -283,14 +253,7 @@ impl Peer {
     }
 
     /// Interleaved PCM drained from the sender's source, any length.
-    pub fn push_audio(
-        &mut self,
-        mid: &str,
-        pcm: &[i16],
-        rate_hz: u32,
-        channels: usize,
-        now: Instant,
-    ) {
+    pub fn push_audio(&mut self, mid: &str, pcm: &[i16], rate_hz: u32, channels: usize, now: Instant) {
         if self.state != State::Open {
             return;
         }
@@ -322,13 +285,8 @@ impl Peer {
     pub fn add_receiver(&mut self, mid: &str, config: ReceiverConfig, now: Instant) -> Result<()> {
         self.open()?;
         self.next_owner += 1;
-        self.receiving.add(
-            &mut self.rtc,
-            &mut self.medias,
-            mid,
-            self.next_owner,
-            config,
-        )?;
+        self.receiving
+            .add(&mut self.rtc, &mut self.medias, mid, self.next_owner, config)?;
         self.settle(now);
         Ok(())
     }
@@ -521,8 +479,7 @@ impl Peer {
             Outcome::Encoded(_) => self.encoded(key, outcome, now),
             // Owners are unique, so only one of the two has it.
             Outcome::Lost => {
-                self.receiving
-                    .finished(&self.jobs, key.owner, Outcome::Lost, now);
+                self.receiving.finished(&self.jobs, key.owner, Outcome::Lost, now);
                 self.encoded(key, Outcome::Lost, now);
             }
         }
@@ -549,10 +506,7 @@ impl Peer {
                     if deadline > horizon || !self.rtc.is_alive() {
                         return;
                     }
-                    if let Err(error) = self
-                        .rtc
-                        .handle_input(Input::Timeout(deadline.max(self.now)))
-                    {
+                    if let Err(error) = self.rtc.handle_input(Input::Timeout(deadline.max(self.now))) {
                         self.str0m_failed(&error);
                     }
                 }
@@ -712,12 +666,8 @@ impl Peer {
 
     fn transport_statistics(&self) -> TransportStatistics {
         let stats = self.peer_stats.as_ref();
-        let pair_rtt = stats.and_then(|stats| {
-            stats
-                .selected_candidate_pair
-                .as_ref()?
-                .current_round_trip_time
-        });
+        let pair_rtt =
+            stats.and_then(|stats| stats.selected_candidate_pair.as_ref()?.current_round_trip_time);
         let round_trip_time = pair_rtt.or(stats.and_then(|stats| stats.rtt));
         TransportStatistics {
             ice_state: match self.state {

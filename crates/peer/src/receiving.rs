@@ -59,10 +59,7 @@ impl Receiving {
         config: ReceiverConfig,
     ) -> Result<()> {
         let mid = MediaTable::mid(name)?;
-        let replaced = self
-            .receivers
-            .get(&mid)
-            .map(|receiver| receiver.config.kind);
+        let replaced = self.receivers.get(&mid).map(|receiver| receiver.config.kind);
         if replaced.is_none_or(|kind| kind == config.kind) {
             medias.check_kind(mid, config.kind)?;
         }
@@ -75,12 +72,7 @@ impl Receiving {
         medias.check_kind(mid, config.kind)?;
         medias.acquire(rtc, mid, name, config.kind, Way::Receive, &ssrcs);
         let mut api = rtc.direct_api();
-        let stream = api.expect_stream_rx(
-            config.ssrc.into(),
-            config.rtx_ssrc.map(Into::into),
-            mid,
-            None,
-        );
+        let stream = api.expect_stream_rx(config.ssrc.into(), config.rtx_ssrc.map(Into::into), mid, None);
         stream.suppress_nack(config.kind == TrackKind::Audio && !self.nack_audio);
         let pipeline = match config.kind {
             TrackKind::Audio => Pipeline::Audio(Box::new(AudioReceiver::new())),
@@ -127,26 +119,14 @@ impl Receiving {
             .find(|receiver| receiver.config.id == id)
     }
 
-    pub fn attach_audio(
-        &mut self,
-        receiver: u64,
-        sink_id: u64,
-        sink: Arc<dyn AudioSink>,
-        now: Instant,
-    ) {
+    pub fn attach_audio(&mut self, receiver: u64, sink_id: u64, sink: Arc<dyn AudioSink>, now: Instant) {
         match self.by_id(receiver).map(|receiver| &mut receiver.pipeline) {
             Some(Pipeline::Audio(audio)) => audio.attach(sink_id, sink, now),
             _ => sink.end(),
         }
     }
 
-    pub fn attach_video(
-        &mut self,
-        receiver: u64,
-        sink_id: u64,
-        sink: Arc<dyn VideoSink>,
-        now: Instant,
-    ) {
+    pub fn attach_video(&mut self, receiver: u64, sink_id: u64, sink: Arc<dyn VideoSink>, now: Instant) {
         match self.by_id(receiver).map(|receiver| &mut receiver.pipeline) {
             Some(Pipeline::Video(video)) => video.attach(sink_id, sink, now),
             _ => sink.end(),
@@ -163,18 +143,9 @@ impl Receiving {
     }
 
     /// A frame of str0m's. The receiver's id when it is its first. `uptime`: age of the peer.
-    pub fn insert(
-        &mut self,
-        data: &MediaData,
-        jobs: &Jobs,
-        now: Instant,
-        uptime: Duration,
-    ) -> Option<u64> {
+    pub fn insert(&mut self, data: &MediaData, jobs: &Jobs, now: Instant, uptime: Duration) -> Option<u64> {
         // Receivers are bound by SSRC; layers that str0m bound by their rid are not what was asked for.
-        let receiver = self
-            .receivers
-            .get_mut(&data.mid)
-            .filter(|_| data.rid.is_none())?;
+        let receiver = self.receivers.get_mut(&data.mid).filter(|_| data.rid.is_none())?;
         let first = !std::mem::replace(&mut receiver.started, true);
         let spec = data.params.spec();
         receiver.clock_rate_hz = data.time.denom().max(1);
@@ -243,8 +214,7 @@ impl Receiving {
                 Pipeline::Video(video) => {
                     if receiver.started
                         && video.take_request(now)
-                        && let Some(stream) =
-                            rtc.direct_api().stream_rx(&receiver.config.ssrc.into())
+                        && let Some(stream) = rtc.direct_api().stream_rx(&receiver.config.ssrc.into())
                     {
                         stream.request_keyframe(KeyframeRequestKind::Pli);
                     }
@@ -269,12 +239,7 @@ impl Receiving {
         all
     }
 
-    fn one_statistics(
-        &self,
-        medias: &MediaTable,
-        mid: Mid,
-        receiver: &Receiver,
-    ) -> ReceiverStatistics {
+    fn one_statistics(&self, medias: &MediaTable, mid: Mid, receiver: &Receiver) -> ReceiverStatistics {
         let mut statistics = ReceiverStatistics {
             mid: medias.name(mid).into(),
             ssrc: receiver.config.ssrc,

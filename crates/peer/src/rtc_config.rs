@@ -20,8 +20,7 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const INITIAL_ESTIMATE_BPS: u64 = 1_500_000;
 /// Bytes that SCTP may ever hold unacknowledged, over all channels; how much it gets is in `channels`.
 const SCTP_BUFFER_BYTES: usize = crate::channels::TRANSPORT_LIMIT_BYTES.1;
-const TRANSPORT_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 const CODECS: &[(&str, Codec)] = &[
     ("opus", Codec::Opus),
@@ -96,12 +95,11 @@ fn add_payload_types(rtc: &mut RtcConfig, payload_types: &[PayloadType]) -> Resu
         let Some((_, codec)) = CODECS.iter().find(|(name, _)| *name == payload.codec) else {
             continue;
         };
-        let clock_rate =
-            Frequency::new(payload.clock_rate_hz).ok_or_else(|| PeerError::Parameter {
-                name: "clock rate",
-                value: payload.clock_rate_hz.to_string(),
-                reason: "it must be above 0".into(),
-            })?;
+        let clock_rate = Frequency::new(payload.clock_rate_hz).ok_or_else(|| PeerError::Parameter {
+            name: "clock rate",
+            value: payload.clock_rate_hz.to_string(),
+            reason: "it must be above 0".into(),
+        })?;
         rtc.codec_config().add_config(
             payload.payload_type.into(),
             payload.rtx_payload_type.map(Into::into),
@@ -173,10 +171,7 @@ fn extension_map(config: &PeerConfig) -> Result<ExtensionMap> {
             )));
         }
         *slot = Some(uri);
-        if let Some(extension) = EXTENSIONS
-            .iter()
-            .find(|extension| extension.as_uri() == uri)
-        {
+        if let Some(extension) = EXTENSIONS.iter().find(|extension| extension.as_uri() == uri) {
             map.set(*id, extension.clone());
         }
     }
@@ -232,10 +227,7 @@ mod tests {
 
     #[test]
     fn an_extension_id_means_one_uri() {
-        let extension = |id, uri: &str| HeaderExtension {
-            id,
-            uri: uri.into(),
-        };
+        let extension = |id, uri: &str| HeaderExtension { id, uri: uri.into() };
         let table = [
             (
                 vec![extension(3, TRANSPORT_CC)],

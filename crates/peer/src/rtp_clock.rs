@@ -68,10 +68,7 @@ mod tests {
         clock.stamp(0, start);
         assert_eq!(clock.stamp(0, start + Duration::from_millis(100)), 9000);
         assert_eq!(clock.stamp(-5, start + Duration::from_millis(200)), 18_000);
-        assert_eq!(
-            clock.stamp(i64::MAX, start + Duration::from_millis(300)),
-            27_000
-        );
+        assert_eq!(clock.stamp(i64::MAX, start + Duration::from_millis(300)), 27_000);
         assert!(clock.stamp(i64::MIN, start + Duration::from_millis(300)) > 27_000);
     }
 }

@@ -141,14 +141,10 @@ impl Sending {
             return Err(PeerError::SenderExists { mid: name.into() });
         }
         let known = rtc.codec_config().find(|params| {
-            *params.pt() == payload_type
-                && params.spec().codec.to_string().eq_ignore_ascii_case(codec)
+            *params.pt() == payload_type && params.spec().codec.to_string().eq_ignore_ascii_case(codec)
         });
         if known.is_none() {
-            return Err(PeerError::UnknownPayloadType {
-                payload_type,
-                codec,
-            });
+            return Err(PeerError::UnknownPayloadType { payload_type, codec });
         }
         medias.check_kind(mid, kind)?;
         medias.check_ssrcs(Way::Send, ssrcs, None)?;
@@ -207,13 +203,7 @@ impl Sending {
         Ok(())
     }
 
-    pub fn set_layer_active(
-        &mut self,
-        rtc: &mut Rtc,
-        name: &str,
-        rid: &str,
-        active: bool,
-    ) -> Result<()> {
+    pub fn set_layer_active(&mut self, rtc: &mut Rtc, name: &str, rid: &str, active: bool) -> Result<()> {
         self.video_mut(name)?.set_layer_active(name, rid, active)?;
         self.allocate(rtc);
         Ok(())
@@ -283,9 +273,7 @@ impl Sending {
             .senders
             .iter_mut()
             .find_map(|(mid, sender)| match &mut sender.pipeline {
-                Pipeline::Video(video) if video.owner == owner => {
-                    Some((*mid, video, &mut sender.declared))
-                }
+                Pipeline::Video(video) if video.owner == owner => Some((*mid, video, &mut sender.declared)),
                 _ => None,
             });
         let Some((mid, video, declared)) = found else {
@@ -360,8 +348,7 @@ impl Sending {
         let known = self
             .estimate_bps
             .or(self.estimating.then_some(INITIAL_ESTIMATE_BPS));
-        let budget =
-            known.map(|estimate| (estimate * ENCODER_PERCENT / 100).saturating_sub(audio_bps));
+        let budget = known.map(|estimate| (estimate * ENCODER_PERCENT / 100).saturating_sub(audio_bps));
         for ((_, layer), bitrate_bps) in layers.iter_mut().zip(allocate(budget, &demands)) {
             layer.set_bitrate(bitrate_bps);
         }
@@ -395,8 +382,7 @@ impl Sending {
 
     pub fn note_statistics(&mut self, statistics: MediaEgressStats) {
         if self.senders.contains_key(&statistics.mid) {
-            self.egress
-                .insert((statistics.mid, statistics.rid), statistics);
+            self.egress.insert((statistics.mid, statistics.rid), statistics);
         }
     }
 
@@ -415,37 +401,26 @@ impl Sending {
                     target_bitrate_bps: audio.config.bitrate_bps,
                     ..self.stream_statistics(medias, *mid, None)
                 }),
-                Pipeline::Video(video) => {
-                    all.extend(video.layers.iter().map(|layer| SenderStatistics {
-                        ssrc: layer.send.ssrc,
-                        codec: codec_name(video.config.codec),
-                        frames_encoded: layer.frames_encoded,
-                        frames_dropped: layer.frames_dropped,
-                        key_frames_encoded: layer.key_frames_encoded,
-                        frame_width: layer.size.0,
-                        frame_height: layer.size.1,
-                        target_bitrate_bps: if layer.is_running() {
-                            layer.bitrate_bps
-                        } else {
-                            0
-                        },
-                        pli_count: layer.pli_count,
-                        fir_count: layer.fir_count,
-                        ..self.stream_statistics(medias, *mid, layer.send.rid.as_deref())
-                    }))
-                }
+                Pipeline::Video(video) => all.extend(video.layers.iter().map(|layer| SenderStatistics {
+                    ssrc: layer.send.ssrc,
+                    codec: codec_name(video.config.codec),
+                    frames_encoded: layer.frames_encoded,
+                    frames_dropped: layer.frames_dropped,
+                    key_frames_encoded: layer.key_frames_encoded,
+                    frame_width: layer.size.0,
+                    frame_height: layer.size.1,
+                    target_bitrate_bps: if layer.is_running() { layer.bitrate_bps } else { 0 },
+                    pli_count: layer.pli_count,
+                    fir_count: layer.fir_count,
+                    ..self.stream_statistics(medias, *mid, layer.send.rid.as_deref())
+                })),
             }
         }
         all.sort_by(|a, b| (&a.mid, a.ssrc).cmp(&(&b.mid, b.ssrc)));
         all
     }
 
-    fn stream_statistics(
-        &self,
-        medias: &MediaTable,
-        mid: Mid,
-        rid: Option<&str>,
-    ) -> SenderStatistics {
+    fn stream_statistics(&self, medias: &MediaTable, mid: Mid, rid: Option<&str>) -> SenderStatistics {
         let base = SenderStatistics {
             mid: medias.name(mid).into(),
             rid: rid.map(Into::into),
@@ -485,12 +460,8 @@ fn write_video(
     let layer = &video.layers[frame.layer].send;
     let rid = layer.rid.as_deref().map(Rid::from);
     if !declared.contains(&layer.ssrc) {
-        rtc.direct_api().declare_stream_tx(
-            layer.ssrc.into(),
-            layer.rtx_ssrc.map(Into::into),
-            mid,
-            rid,
-        );
+        rtc.direct_api()
+            .declare_stream_tx(layer.ssrc.into(), layer.rtx_ssrc.map(Into::into), mid, rid);
         declared.push(layer.ssrc);
     }
     let Some(mut writer) = rtc.writer(mid) else {
@@ -530,9 +501,7 @@ fn check_layers(config: &VideoSenderConfig) -> Result<()> {
                 "a rid must be 1 to 8 ASCII letters and digits",
             );
         }
-        if layers[..index].iter().any(|other| other.rid == layer.rid)
-            || (layers.len() > 1 && rid.is_none())
-        {
+        if layers[..index].iter().any(|other| other.rid == layer.rid) || (layers.len() > 1 && rid.is_none()) {
             return refuse(
                 format!("{rid:?}"),
                 "each of several layers must have a rid of its own",

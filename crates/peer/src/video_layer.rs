@@ -87,8 +87,7 @@ impl VideoLayer {
 
     /// When the last picture should be encoded again because a key frame is owed and no new picture comes.
     pub fn key_frame_owed_at(&self) -> Option<Instant> {
-        let owed =
-            self.key_frame_wanted && self.is_running() && matches!(self.encoder, Encoder::Idle(_));
+        let owed = self.key_frame_wanted && self.is_running() && matches!(self.encoder, Encoder::Idle(_));
         let last = self.last_key_frame?;
         owed.then_some(last + KEY_FRAME_SPACING)
     }
@@ -149,8 +148,7 @@ impl VideoLayer {
             return false;
         }
         let behind = early_us.unsigned_abs() > interval_us.unsigned_abs() * 2;
-        self.next_due_us =
-            Some(if behind { timestamp_us } else { due_us }.saturating_add(interval_us));
+        self.next_due_us = Some(if behind { timestamp_us } else { due_us }.saturating_add(interval_us));
         true
     }
 
@@ -172,8 +170,8 @@ impl VideoLayer {
         if key_frame {
             self.key_frame_wanted = false;
         }
-        let new_rate = (encoder.is_some() && self.applied_bitrate_bps != self.bitrate_bps)
-            .then_some(self.bitrate_bps);
+        let new_rate =
+            (encoder.is_some() && self.applied_bitrate_bps != self.bitrate_bps).then_some(self.bitrate_bps);
         self.applied_bitrate_bps = self.bitrate_bps;
         self.encoder_size = size;
         let task = EncodeTask {
@@ -225,12 +223,7 @@ impl VideoLayer {
                     self.key_frames_encoded += 1;
                     self.last_key_frame = Some(encoded.captured_at);
                 }
-                Some((
-                    frame.data,
-                    frame.key_frame,
-                    encoded.rtp_time,
-                    encoded.captured_at,
-                ))
+                Some((frame.data, frame.key_frame, encoded.rtp_time, encoded.captured_at))
             }
             Ok(None) => {
                 self.frames_dropped += 1;
@@ -305,10 +298,8 @@ impl EncodeTask {
     ) -> Result<Option<video::EncodedFrame>, String> {
         let encoder = match slot {
             Some(encoder) => encoder,
-            None => slot.insert(
-                video::create_encoder(self.codec, self.config)
-                    .map_err(|error| error.to_string())?,
-            ),
+            None => slot
+                .insert(video::create_encoder(self.codec, self.config).map_err(|error| error.to_string())?),
         };
         if let Some(bitrate_bps) = self.new_rate {
             encoder.set_rates(bitrate_bps, self.config.framerate);

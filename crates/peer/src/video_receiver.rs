@@ -129,11 +129,7 @@ impl VideoReceiver {
             Decoder::Idle(Some((other, decoder))) if other == codec => Some(decoder),
             Decoder::Idle(_) => None,
         };
-        let same_codec = self
-            .queue
-            .iter()
-            .take_while(|frame| frame.codec == codec)
-            .count();
+        let same_codec = self.queue.iter().take_while(|frame| frame.codec == codec).count();
         let frames = self.queue.drain(..same_codec).collect();
         let task = DecodeTask {
             codec,
@@ -227,20 +223,13 @@ impl DecodeTask {
         done
     }
 
-    fn decode(
-        &self,
-        slot: &mut Option<Box<dyn VideoDecoder>>,
-        done: &mut Decoded,
-    ) -> Result<(), String> {
+    fn decode(&self, slot: &mut Option<Box<dyn VideoDecoder>>, done: &mut Decoded) -> Result<(), String> {
         for frame in &self.frames {
             let decoder = match slot {
                 Some(decoder) => decoder,
-                None => slot
-                    .insert(video::create_decoder(self.codec).map_err(|error| error.to_string())?),
+                None => slot.insert(video::create_decoder(self.codec).map_err(|error| error.to_string())?),
             };
-            let picture = decoder
-                .decode(&frame.data)
-                .map_err(|error| error.to_string())?;
+            let picture = decoder.decode(&frame.data).map_err(|error| error.to_string())?;
             done.frames += 1;
             done.key_frames += u64::from(frame.key_frame);
             let Some(picture) = picture else { continue };

@@ -53,14 +53,7 @@ impl VideoSender {
     }
 
     /// A captured picture, upright. Nothing is encoded unless `sending`.
-    pub fn push(
-        &mut self,
-        frame: I420Frame,
-        timestamp_us: i64,
-        now: Instant,
-        sending: bool,
-        jobs: &Jobs,
-    ) {
+    pub fn push(&mut self, frame: I420Frame, timestamp_us: i64, now: Instant, sending: bool, jobs: &Jobs) {
         let rtp_time = self.clock.stamp(timestamp_us, now);
         let picture = Picture {
             frame,
@@ -80,10 +73,7 @@ impl VideoSender {
 
     pub fn finished(&mut self, layer: usize, outcome: Outcome, jobs: &Jobs) -> Option<VideoFrame> {
         let setup = self.setup(layer);
-        let (data, _, rtp_time, captured_at) = self
-            .layers
-            .get_mut(layer)?
-            .finished(outcome, &setup, jobs)?;
+        let (data, _, rtp_time, captured_at) = self.layers.get_mut(layer)?.finished(outcome, &setup, jobs)?;
         (!self.muted).then_some(VideoFrame {
             layer,
             data,
@@ -144,9 +134,7 @@ impl VideoSender {
             return;
         };
         let passed = now.saturating_duration_since(picture.captured_at);
-        picture.timestamp_us = picture
-            .timestamp_us
-            .saturating_add(passed.as_micros() as i64);
+        picture.timestamp_us = picture.timestamp_us.saturating_add(passed.as_micros() as i64);
         picture.rtp_time = self.clock.stamp(picture.timestamp_us, now);
         picture.captured_at = now;
         self.latest = Some(picture.clone());
@@ -167,9 +155,7 @@ impl VideoSender {
         let Some(picture) = self.latest.take().filter(|_| !self.muted) else {
             return;
         };
-        let passed = now
-            .saturating_duration_since(picture.captured_at)
-            .as_micros() as i64;
+        let passed = now.saturating_duration_since(picture.captured_at).as_micros() as i64;
         let timestamp_us = picture.timestamp_us.saturating_add(passed.max(1));
         self.push(picture.frame, timestamp_us, now, true, jobs);
     }

@@ -8,9 +8,7 @@ use common::{LEFT, Link, Pair, RIGHT};
 use greenroom_peer::{ChannelConfig, ChannelSender, PeerEvent, SendOutcome};
 
 fn open(pair: &mut Pair, label: &str, max_retransmits: Option<u16>) -> ChannelSender {
-    let sender = pair.peers[LEFT]
-        .channel_table()
-        .create(max_retransmits.is_none());
+    let sender = pair.peers[LEFT].channel_table().create(max_retransmits.is_none());
     let config = ChannelConfig {
         label: label.into(),
         ordered: max_retransmits.is_none(),
@@ -58,7 +56,8 @@ fn channels_opened_before_connecting_open_on_both_sides() {
     pair.run_for(Duration::from_secs(1));
     for side in [LEFT, RIGHT] {
         for label in ["_reliable", "_lossy"] {
-            let opened = |event: &PeerEvent| matches!(event, PeerEvent::ChannelOpen(_, name) if name == label);
+            let opened =
+                |event: &PeerEvent| matches!(event, PeerEvent::ChannelOpen(_, name) if name == label);
             assert!(pair.saw(side, opened), "{label} on {side}");
         }
     }
@@ -118,20 +117,13 @@ fn a_full_channel_says_so_and_reports_when_it_has_room() {
     while send(&mut pair, &channel, &message) {
         accepted += 1;
     }
-    assert!(
-        (65..=75).contains(&accepted),
-        "{accepted} of 60 kB in 4 MiB"
-    );
+    assert!((65..=75).contains(&accepted), "{accepted} of 60 kB in 4 MiB");
     assert!(channel.buffered_amount() <= 4 << 20);
     let writable = PeerEvent::ChannelWritable(channel.number());
     assert!(!pair.saw(LEFT, |event| *event == writable));
-    pair.run_until("writable", |pair| {
-        pair.saw(LEFT, |event| *event == writable)
-    });
+    pair.run_until("writable", |pair| pair.saw(LEFT, |event| *event == writable));
     assert!(send(&mut pair, &channel, &message));
-    pair.run_until("all arrived", |pair| {
-        messages(pair, RIGHT).len() == accepted + 1
-    });
+    pair.run_until("all arrived", |pair| messages(pair, RIGHT).len() == accepted + 1);
     assert_eq!(
         pair.events[LEFT]
             .iter()
@@ -151,10 +143,7 @@ fn messages_of_every_size_arrive_whole() {
         assert!(send(&mut pair, &channel, &vec![size as u8; size]));
         pair.run_for(Duration::from_millis(300));
     }
-    assert!(
-        channel.send(&[0; 65_536]).is_err(),
-        "above the remote's limit"
-    );
+    assert!(channel.send(&[0; 65_536]).is_err(), "above the remote's limit");
     let arrived: Vec<usize> = messages(&pair, RIGHT)
         .iter()
         .map(|(_, data)| data.len())

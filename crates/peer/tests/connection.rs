@@ -33,10 +33,7 @@ fn two_peers_connect_within_a_few_round_trips() {
             (transport.ice_state, transport.dtls_state),
             ("connected", "connected")
         );
-        assert_eq!(
-            transport.remote_candidate,
-            Some(address(1 - side).to_string())
-        );
+        assert_eq!(transport.remote_candidate, Some(address(1 - side).to_string()));
     }
 }
 
@@ -68,10 +65,7 @@ fn a_dead_path_fails_after_15_seconds_and_names_the_pairs() {
     assert_eq!(failure(&pair, LEFT), None);
     pair.run_for(Duration::from_millis(200));
     let reason = failure(&pair, LEFT).expect("failed");
-    assert!(
-        reason.contains("udp 10.0.0.1:5000 -> 10.0.0.2:5001"),
-        "{reason}"
-    );
+    assert!(reason.contains("udp 10.0.0.1:5000 -> 10.0.0.2:5001"), "{reason}");
     let now = pair.now;
     assert_eq!(pair.peers[LEFT].restart_ice(now), Err(PeerError::Closed));
     assert_eq!(pair.peers[LEFT].poll_timeout(), None);
@@ -127,9 +121,7 @@ fn an_ice_restart_proves_connectivity_anew_and_keeps_dtls() {
             address(side).ip(),
             address(side).port()
         );
-        pair.peers[1 - side]
-            .add_remote_candidate(&line, now)
-            .unwrap();
+        pair.peers[1 - side].add_remote_candidate(&line, now).unwrap();
     }
     pair.run_until("both connected again", |pair| {
         pair.both(|event| *event == PeerEvent::Connected)
@@ -137,10 +129,7 @@ fn an_ice_restart_proves_connectivity_anew_and_keeps_dtls() {
     pair.run_for(Duration::from_secs(30));
     for side in [LEFT, RIGHT] {
         assert_eq!(failure(&pair, side), None);
-        assert_eq!(
-            pair.peers[side].statistics().transport.ice_state,
-            "connected"
-        );
+        assert_eq!(pair.peers[side].statistics().transport.ice_state, "connected");
     }
 }
 
@@ -154,10 +143,7 @@ fn closing_says_goodbye_and_the_other_side_learns_it() {
     pair.peers[LEFT].close(now);
     pair.run_for(Duration::from_secs(2));
     assert_eq!(pair.events[LEFT], []);
-    assert_eq!(
-        failure(&pair, RIGHT),
-        Some("the remote closed the connection")
-    );
+    assert_eq!(failure(&pair, RIGHT), Some("the remote closed the connection"));
     assert_eq!(pair.peers[LEFT].poll_timeout(), None);
 }
 
@@ -183,21 +169,14 @@ fn hostile_datagrams_cost_nothing_but_a_count() {
         if bytes.len() >= look.len() {
             bytes[..look.len()].copy_from_slice(look);
         }
-        let source = if round % 2 == 0 {
-            stranger
-        } else {
-            address(RIGHT)
-        };
+        let source = if round % 2 == 0 { stranger } else { address(RIGHT) };
         let now = pair.now;
         pair.peers[LEFT].handle_datagram(now, source, address(LEFT), &bytes);
     }
     assert!(pair.peers[LEFT].statistics().transport.packets_discarded > 9_000);
     pair.run_for(Duration::from_secs(5));
     assert_eq!(failure(&pair, LEFT), None);
-    assert_eq!(
-        pair.peers[LEFT].statistics().transport.ice_state,
-        "connected"
-    );
+    assert_eq!(pair.peers[LEFT].statistics().transport.ice_state, "connected");
 }
 
 #[test]
@@ -229,24 +208,14 @@ fn candidates_are_judged_one_by_one() {
             "candidate:1 1 tcp 2130706431 10.0.0.2 5001 typ host tcptype passive",
             true,
         ),
-        (
-            "candidate:1 1 udp 2130706431 1b6f.local 5001 typ host",
-            true,
-        ),
-        (
-            "candidate:1 1 udp 2130706431 10.0.0.2 99999 typ host",
-            false,
-        ),
+        ("candidate:1 1 udp 2130706431 1b6f.local 5001 typ host", true),
+        ("candidate:1 1 udp 2130706431 10.0.0.2 99999 typ host", false),
         ("candidate:1 1 udp 2130706431 nonsense 5001 typ host", false),
         ("candidate:1 1 udp", false),
         ("", false),
     ];
     for (line, accepted) in table {
-        assert_eq!(
-            peer.add_remote_candidate(line, now).is_ok(),
-            accepted,
-            "{line:?}"
-        );
+        assert_eq!(peer.add_remote_candidate(line, now).is_ok(), accepted, "{line:?}");
     }
 }
 

@@ -5,13 +5,9 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{
-    AudioTrap, LEFT, Link, Pair, RIGHT, VideoTrap, amplitude_at, border_of, picture, tone,
-};
+use common::{AudioTrap, LEFT, Link, Pair, RIGHT, VideoTrap, amplitude_at, border_of, picture, tone};
 use greenroom_media::video::Codec;
-use greenroom_peer::{
-    AudioSenderConfig, PeerEvent, ReceiverConfig, SendLayer, TrackKind, VideoSenderConfig,
-};
+use greenroom_peer::{AudioSenderConfig, PeerEvent, ReceiverConfig, SendLayer, TrackKind, VideoSenderConfig};
 
 const FRAME: Duration = Duration::from_micros(33_333);
 
@@ -114,11 +110,7 @@ fn a_tone_arrives_with_its_frequency_and_level() {
         assert!(pair.saw(RIGHT, |event| *event == PeerEvent::ReceiverStarted(50)));
         let pcm = trap.pcm.lock().unwrap();
         // Blocks come in real time: 10 ms each.
-        assert!(
-            (190 * 480..=200 * 480).contains(&pcm.len()),
-            "{}",
-            pcm.len()
-        );
+        assert!((190 * 480..=200 * 480).contains(&pcm.len()), "{}", pcm.len());
         let second = &pcm[pcm.len() - 48_000..];
         let level = amplitude_at(second, 440.0, 48_000);
         assert!(
@@ -176,10 +168,7 @@ fn a_muted_sender_sends_nothing_and_comes_back() {
     pair.peers[LEFT].set_sender_muted("0", true, now).unwrap();
     let before = pair.peers[LEFT].statistics().senders[0].frames_encoded;
     speak(&mut pair, 1000, 1000, 48_000, 1);
-    assert_eq!(
-        pair.peers[LEFT].statistics().senders[0].frames_encoded,
-        before
-    );
+    assert_eq!(pair.peers[LEFT].statistics().senders[0].frames_encoded, before);
     {
         let pcm = trap.pcm.lock().unwrap();
         assert!(
@@ -366,11 +355,7 @@ fn bitrates_follow_what_the_network_carries() {
             .collect()
     };
     film_noise(&mut pair, 0..300);
-    assert_eq!(
-        targets(&pair),
-        [150_000, 500_000, 2_000_000],
-        "on a free network"
-    );
+    assert_eq!(targets(&pair), [150_000, 500_000, 2_000_000], "on a free network");
     pair.link.rate_bps = Some(800_000);
     film_noise(&mut pair, 300..600);
     let narrow = targets(&pair);
@@ -420,9 +405,7 @@ fn simulcast() -> VideoSenderConfig {
 fn simulcast_layers_are_sent_and_can_be_switched() {
     let mut pair = Pair::connected(10);
     let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", simulcast(), now)
-        .unwrap();
+    pair.peers[LEFT].add_video_sender("1", simulcast(), now).unwrap();
     film(&mut pair, (640, 480), 0..30);
     let sizes: Vec<_> = pair.peers[LEFT]
         .statistics()
@@ -430,18 +413,11 @@ fn simulcast_layers_are_sent_and_can_be_switched() {
         .iter()
         .map(|layer| (layer.rid.clone(), layer.frame_width))
         .collect();
-    let expected =
-        [("q", 160), ("h", 320), ("f", 640)].map(|(rid, width)| (Some(rid.to_string()), width));
+    let expected = [("q", 160), ("h", 320), ("f", 640)].map(|(rid, width)| (Some(rid.to_string()), width));
     assert_eq!(sizes, expected);
     let now = pair.now;
-    pair.peers[LEFT]
-        .set_layer_active("1", "f", false, now)
-        .unwrap();
-    assert!(
-        pair.peers[LEFT]
-            .set_layer_active("1", "x", false, now)
-            .is_err()
-    );
+    pair.peers[LEFT].set_layer_active("1", "f", false, now).unwrap();
+    assert!(pair.peers[LEFT].set_layer_active("1", "x", false, now).is_err());
     let before: Vec<u64> = pair.peers[LEFT]
         .statistics()
         .senders
@@ -459,9 +435,7 @@ fn simulcast_layers_are_sent_and_can_be_switched() {
     assert_eq!(layers[2].target_bitrate_bps, 0);
     let keys = layers[2].key_frames_encoded;
     let now = pair.now;
-    pair.peers[LEFT]
-        .set_layer_active("1", "f", true, now)
-        .unwrap();
+    pair.peers[LEFT].set_layer_active("1", "f", true, now).unwrap();
     film(&mut pair, (640, 480), 60..70);
     assert!(pair.peers[LEFT].statistics().senders[2].key_frames_encoded > keys);
 }
@@ -470,9 +444,7 @@ fn simulcast_layers_are_sent_and_can_be_switched() {
 fn one_simulcast_layer_is_received_by_its_ssrc() {
     let mut pair = Pair::connected(11);
     let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", simulcast(), now)
-        .unwrap();
+    pair.peers[LEFT].add_video_sender("1", simulcast(), now).unwrap();
     let trap = receive_video(&mut pair, "1", 20);
     film(&mut pair, (640, 480), 0..45);
     let frames = trap.frames.lock().unwrap();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use greenroom_media::video::I420Frame;
 use greenroom_peer::{
-    AudioSink, HeaderExtension, JobRunner, PayloadType, Peer, PeerConfig, PeerEvent,
-    RemoteParameters, Transmit, VideoSink, certificate_fingerprint,
+    AudioSink, HeaderExtension, JobRunner, PayloadType, Peer, PeerConfig, PeerEvent, RemoteParameters,
+    Transmit, VideoSink, certificate_fingerprint,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -108,22 +108,12 @@ fn payload(
 
 /// As livekit-server and its clients agree on it.
 pub fn config(controlling: bool) -> PeerConfig {
-    let extension = |id, uri: &str| HeaderExtension {
-        id,
-        uri: uri.into(),
-    };
+    let extension = |id, uri: &str| HeaderExtension { id, uri: uri.into() };
     let mid = extension(4, "urn:ietf:params:rtp-hdrext:sdes:mid");
     PeerConfig {
         controlling,
         payload_types: vec![
-            payload(
-                111,
-                "opus",
-                48_000,
-                Some(2),
-                "minptime=10;useinbandfec=1",
-                None,
-            ),
+            payload(111, "opus", 48_000, Some(2), "minptime=10;useinbandfec=1", None),
             payload(63, "red", 48_000, Some(2), "111/111", None),
             payload(96, "vp8", 90_000, None, "", Some(97)),
             payload(
@@ -211,12 +201,8 @@ impl Pair {
     pub fn exchange_candidates(&mut self) {
         let now = self.now;
         for side in [LEFT, RIGHT] {
-            let line = self.peers[side]
-                .add_local_address(address(side), now)
-                .unwrap();
-            self.peers[1 - side]
-                .add_remote_candidate(&line, now)
-                .unwrap();
+            let line = self.peers[side].add_local_address(address(side), now).unwrap();
+            self.peers[1 - side].add_remote_candidate(&line, now).unwrap();
         }
     }
 
@@ -373,10 +359,7 @@ pub struct VideoTrap {
 
 impl VideoSink for VideoTrap {
     fn push_frame(&self, frame: &I420Frame, timestamp_us: i64) {
-        self.frames
-            .lock()
-            .unwrap()
-            .push((frame.clone(), timestamp_us));
+        self.frames.lock().unwrap().push((frame.clone(), timestamp_us));
     }
     fn end(&self) {
         *self.ended.lock().unwrap() = true;
@@ -395,8 +378,7 @@ pub fn tone(
     let value = |index: usize| {
         (amplitude
             * 32767.0
-            * (std::f64::consts::TAU * frequency_hz * index as f64 / f64::from(rate_hz)).sin())
-            as i16
+            * (std::f64::consts::TAU * frequency_hz * index as f64 / f64::from(rate_hz)).sin()) as i16
     };
     (from..from + samples)
         .flat_map(|index| std::iter::repeat_n(value(index), channels))
