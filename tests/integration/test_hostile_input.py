@@ -47,6 +47,11 @@ class Honest:
             got = [packet.data for (packet,) in receiver.of("data_received") if packet.topic == topic]
             assert got == payloads
 
+    async def receives(self, topic: str) -> None:
+        """A reliable message of somebody else."""
+        for _, events in self._sides:
+            await events.wait("data_received", lambda packet: packet.topic == topic)
+
     def assert_undisturbed(self) -> None:
         for room, events in self._sides:
             assert room.isconnected()
@@ -287,6 +292,23 @@ async def test_datagrams_from_strange_addresses_are_counted_and_dropped(
             stranger.close()
     assert _dropped(server) - before > 500
     await offender.is_served()
+
+
+async def test_noise_on_the_data_channels_is_counted_and_dropped(
+    server: greenroom.Server, rooms: Rooms, honest: Honest
+) -> None:
+    room, _ = await rooms.join("mallory")
+    await room.local_participant.publish_data(b"opens the channels")
+    session, generator = room._session, random.Random(5)
+    assert session is not None
+    for number in range(200):
+        noise = b"\xff" + generator.randbytes(number * 20)
+        for channel in session.publisher.channels.values():
+            session.publisher.link.peer.send(channel, noise)
+    await honest.exchange()
+    await room.local_participant.publish_data(b"last", topic="last")
+    await honest.receives("last")
+    assert server.counters["data_dropped_malformed"] >= 200
 
 
 async def test_noise_on_the_tcp_ports_is_cut_off(server: greenroom.Server, honest: Honest) -> None:
