@@ -28,6 +28,8 @@ CHANNEL_TIMEOUT_S = 15.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Payload bytes of calls that wait for room in a channel; further calls fail at once."""
 _SENDS_BETWEEN_YIELDS = 64
+_FLUSH_LIMIT_S = 0.4
+_FLUSH_POLL_S = 0.005
 _SENDER_TTL_S = 30.0
 _MAX_SENDERS = 10_000
 
@@ -100,6 +102,19 @@ class DataSender:
         if sent and label == RELIABLE:
             self._sequence += 1
         return sent
+
+    async def flush(self) -> None:
+        """Before a polite end: wait, not long, until the server has what was sent reliably."""
+        publisher = self._session.publisher
+        channel = publisher.channels[RELIABLE]
+        deadline = time.monotonic() + _FLUSH_LIMIT_S
+        while publisher.link.is_open(channel) and time.monotonic() < deadline:
+            try:
+                if publisher.link.peer.buffered_amount(channel) == 0:
+                    return
+            except _engine.EngineError:
+                return
+            await asyncio.sleep(_FLUSH_POLL_S)
 
     async def _open(self, label: str) -> None:
         publisher = self._session.publisher

@@ -293,9 +293,15 @@ class Session:
             return
         leave = proto.LeaveRequest(reason=reason, action=proto.LeaveRequest.Action.DISCONNECT)  # type: ignore[arg-type]
         try:
-            await self._free(("leave", leave))
+            if self._joined_room:
+                await self.sender.flush()
         finally:
-            self._tell_ended(reason)
+            # Also when cancelled; and once only when it was asked for twice, or the server was faster.
+            if not self.closed:
+                try:
+                    await self._free(("leave", leave))
+                finally:
+                    self._tell_ended(reason)
 
     def _tell_ended(self, reason: int) -> None:
         self.facade.session_ended(self)
