@@ -603,6 +603,19 @@ async def test_data_flows_both_ways_at_once(rooms: Rooms) -> None:
     ]
 
 
+async def test_what_was_sent_before_leaving_arrives(rooms: Rooms) -> None:
+    _, events = await rooms.join("receiver")
+    for visit, size in enumerate((10, 20_000), 1):
+        sender, _ = await rooms.join("sender")
+        for number in range(20):
+            await within(sender.local_participant.publish_data(bytes([number]) * size))
+        await sender.disconnect()
+        await events.wait("participant_disconnected", count=visit)
+    received = [args[0].data for args in events.of("data_received")]
+    assert [data[0] for data in received] == [*range(20), *range(20)]
+    assert [len(data) for data in received] == [10] * 20 + [20_000] * 20
+
+
 # ---- permissions ----
 
 
@@ -823,7 +836,7 @@ async def test_pictures_may_change_their_size(rooms: Rooms) -> None:
 
 
 async def test_handlers_may_use_the_room(rooms: Rooms) -> None:
-    sender, _ = await rooms.join("sender")
+    sender, own = await rooms.join("sender")
     viewer, events = await rooms.join("viewer")
     tasks = []
 
@@ -837,15 +850,14 @@ async def test_handlers_may_use_the_room(rooms: Rooms) -> None:
 
     viewer.on("track_published", refuse)
     viewer.on("data_received", answer)
-    pongs: list[bytes] = []
-    sender.on("data_received", lambda packet: pongs.append(packet.data))
     async with microphone(sender), camera(sender, RED):
         await events.wait("track_subscribed", lambda t, p, w: t.kind == rtc.TrackKind.KIND_VIDEO)
         for number in (b"1", b"2", b"3"):
             await within(sender.local_participant.publish_data(number))
         await events.wait("disconnected")
-    await within(asyncio.gather(*tasks, return_exceptions=True))
-    assert pongs[:2] == [b"pong 1", b"pong 2"]
+    await within(asyncio.gather(*tasks))
+    await own.wait("participant_disconnected")
+    assert [args[0].data for args in own.of("data_received")] == [b"pong 1", b"pong 2", b"pong 3"]
     assert len(events.of("disconnected")) == 1
 
 
