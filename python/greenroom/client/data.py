@@ -60,7 +60,8 @@ class DataSender:
                 "participant's permissions"
             )
         label = RELIABLE if reliable else LOSSY
-        packet.participant_identity = self._session.state.local.identity
+        # An agent may speak for somebody else; servers put anybody else's own name there.
+        packet.participant_identity = packet.participant_identity or self._session.state.local.identity
         size = packet.ByteSize()
         if not self._waiting[label] and self._session.publisher.link.is_open(
             self._session.publisher.channels[label]

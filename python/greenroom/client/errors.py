@@ -127,3 +127,11 @@ class RequestError(_RoomError):
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class StreamError(ConnectionError):
+    """A data stream ended badly, or could not be sent. `description` says how."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description)
+        self.description = description

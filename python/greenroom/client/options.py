@@ -17,6 +17,8 @@ class SessionOptions:
     """Asked for, and refused at connect as long as frames can't be encrypted."""
     relay_only: bool = False
     sdk_version: str = ""
+    max_stream_payload_bytes: int | None = None
+    """Of one incoming data stream; None for the default."""
 
 
 @dataclass(frozen=True)

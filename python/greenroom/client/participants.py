@@ -60,6 +60,7 @@ def remove(session: Session, participant: ParticipantState) -> None:
     state.by_sid.pop(participant.sid, None)
     state.speaking.pop(participant.sid, None)
     participant.tracks_changed()
+    session.data_kinds.participant_left(participant)
     session.emit("participant_disconnected", participant.facade)
 
 

@@ -14,11 +14,12 @@ from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
 from greenroom import _engine
-from greenroom.signalling.messages import CLIENT_PROTOCOL, PROTOCOL_VERSION, enum_name
+from greenroom.signalling.messages import CAPABILITIES, CLIENT_PROTOCOL, PROTOCOL_VERSION, enum_name
 from greenroom.signalling.url import UrlError, signal_url
 
 from . import participants
 from .data import DataReceiver, DataSender
+from .data_kinds import DataKinds
 from .errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -36,6 +37,7 @@ from .requests import Requests
 from .signal_connection import SignalConnection
 from .signals import AT_ONCE, WHEN_CONNECTED
 from .state import Facade, ParticipantState, RoomState
+from .streams_incoming import IncomingStreams
 from .subscriber import Subscriber
 from .waiting import run_within
 
@@ -61,6 +63,8 @@ class Session:
     requests: Requests
     sender: DataSender
     receiver: DataReceiver
+    streams: IncomingStreams
+    data_kinds: DataKinds
     media: MediaTracks
 
     def __init__(self, facade: Facade, options: SessionOptions) -> None:
@@ -68,6 +72,7 @@ class Session:
         self.options = options
         self.token = ""
         """The newest one: the server refreshes it."""
+        self.server_version = ""
         self.closed = False
         self.gate = Gate()
         """Keeps room matters back until `connect` has returned."""
@@ -127,6 +132,7 @@ class Session:
             "sdk": "python",
             "protocol": str(PROTOCOL_VERSION),
             "client_protocol": str(CLIENT_PROTOCOL),
+            "capabilities": CAPABILITIES,
             "version": self.options.sdk_version,
             "os": platform.system().lower(),
             "os_version": platform.release(),
@@ -165,6 +171,8 @@ class Session:
         self.requests = Requests(self)
         self.sender = DataSender(self)
         self.receiver = DataReceiver(self)
+        self.server_version = join.server_info.version or join.server_version
+        self.data_kinds = DataKinds(self)
         self.media = MediaTracks(self)
         participants.fill(self, list(join.other_participants))
         if join.room.sid:
@@ -294,7 +302,12 @@ class Session:
         leave = proto.LeaveRequest(reason=reason, action=proto.LeaveRequest.Action.DISCONNECT)  # type: ignore[arg-type]
         try:
             if self._joined_room:
+<<<<<<< /tmp/w/rpcdev/python/greenroom/client/session.py
+                await self.data_kinds.leave()
+            await self._free(("leave", leave))
+=======
                 await self.sender.flush()
+>>>>>>> python/greenroom/client/session.py
         finally:
             # Also when cancelled; and once only when it was asked for twice, or the server was faster.
             if not self.closed:
@@ -322,7 +335,7 @@ class Session:
         self.closed = True
         if self._late_end is not None:
             self._late_end.cancel()
-        for name in ("publications", "requests", "publisher", "subscriber"):
+        for name in ("data_kinds", "publications", "requests", "publisher", "subscriber"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()

@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from livekit.protocol import models
 
 from greenroom import _engine
+
+if TYPE_CHECKING:
+    from .rpc_methods import RpcRegistry
+    from .streams_incoming import StreamHandlers
 
 UNKNOWN_TRACK_SID = "TR_unknown"
 QUALITY_UNKNOWN = -1
@@ -27,6 +31,10 @@ class Facade(Protocol):
     def make_data_packet(self, data: bytes, reliable: bool, participant: Any, topic: str | None) -> Any: ...
     def make_dtmf(self, code: int, digit: str, participant: Any) -> Any: ...
     def make_segment(self, segment: models.TranscriptionSegment) -> Any: ...
+    @property
+    def stream_handlers(self) -> StreamHandlers: ...
+    @property
+    def rpc_registry(self) -> RpcRegistry: ...
     def session_ended(self, session: Any) -> None:
         """Before the last events: what was joined with `session` is over."""
 

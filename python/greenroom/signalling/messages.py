@@ -9,8 +9,10 @@ from livekit.protocol import rtc as proto
 
 PROTOCOL_VERSION = 16
 """What this client can do: late room SIDs, `leave.action`, request responses, room moves."""
-CLIENT_PROTOCOL = 0
-"""Which data features peers may use towards this client."""
+CLIENT_PROTOCOL = 2
+"""Which data features peers may use towards this client: calls as streams, and streams in one packet."""
+CAPABILITIES = "CAP_COMPRESSION_DEFLATE_RAW"
+"""Names of `models.ClientInfo.Capability`, separated by commas."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger signal message ends the connection."""
 

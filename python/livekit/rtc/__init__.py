@@ -40,6 +40,15 @@ from .audio_frame import AudioFrame
 from .audio_resampler import AudioResampler, AudioResamplerQuality
 from .audio_source import AudioSource
 from .audio_stream import AudioFrameEvent, AudioStream, NoiseCancellationOptions
+from .data_stream import (
+    ByteStreamInfo,
+    ByteStreamReader,
+    ByteStreamWriter,
+    StreamError,
+    TextStreamInfo,
+    TextStreamReader,
+    TextStreamWriter,
+)
 from .e2ee import E2EEManager, E2EEOptions, KeyProviderOptions
 from .event_emitter import EventEmitter
 from .frame_processor import FrameProcessor
@@ -60,6 +69,7 @@ from .room import (
     RtcStats,
     SipDTMF,
 )
+from .rpc import RpcCallInfo, RpcError, RpcInterceptor, RpcInvocationData
 from .track import (
     AudioTrack,
     LocalAudioTrack,
@@ -87,6 +97,9 @@ __all__ = [
     "AudioSource",
     "AudioStream",
     "AudioTrack",
+    "ByteStreamInfo",
+    "ByteStreamReader",
+    "ByteStreamWriter",
     "ConnectError",
     "ConnectionQuality",
     "ConnectionState",
@@ -128,11 +141,19 @@ __all__ = [
     "RemoteVideoTrack",
     "Room",
     "RoomOptions",
+    "RpcCallInfo",
+    "RpcError",
+    "RpcInterceptor",
+    "RpcInvocationData",
     "RtcConfiguration",
     "RtcStats",
     "SimulateScenarioKind",
     "SipDTMF",
+    "StreamError",
     "StreamState",
+    "TextStreamInfo",
+    "TextStreamReader",
+    "TextStreamWriter",
     "Track",
     "TrackKind",
     "TrackPublication",

@@ -23,6 +23,7 @@ from greenroom.client.options import PublishOptions
 from greenroom.client.session import Session
 from greenroom.client.state import ParticipantState
 
+from ._local_data import LocalData
 from ._proto.participant_pb2 import (
     DisconnectReason,
     ParticipantKind,
@@ -225,8 +226,12 @@ class RemoteParticipant(Participant):
         return f"rtc.RemoteParticipant(sid={self.sid}, identity={self.identity}, name={self.name})"
 
 
-class LocalParticipant(Participant):
+class LocalParticipant(LocalData, Participant):
     """The participant that this room object joined as."""
+
+    def __init__(self, room: Room, state: ParticipantState) -> None:
+        super().__init__(room, state)
+        self._rpc = room.rpc_registry
 
     @property
     def track_publications(self) -> Mapping[str, LocalTrackPublication]:

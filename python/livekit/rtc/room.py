@@ -12,8 +12,10 @@ from livekit.protocol import models
 
 from greenroom.client.errors import ConnectError
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
+from greenroom.client.rpc_methods import RpcRegistry
 from greenroom.client.session import Session
 from greenroom.client.state import ParticipantState, PublicationState, TrackState
+from greenroom.client.streams_incoming import IncomingStream, StreamHandlers
 
 from ._proto import participant_pb2 as proto_participant
 from ._proto import room_pb2 as proto_room
@@ -22,6 +24,7 @@ from ._proto.participant_pb2 import DisconnectReason
 from ._proto.room_pb2 import ConnectionState, DataPacketKind
 from ._proto.track_pb2 import TrackKind
 from ._stats import peer_stats
+from .data_stream import ByteStreamHandler, ByteStreamReader, TextStreamHandler, TextStreamReader
 from .e2ee import E2EEManager, E2EEOptions
 from .event_emitter import EventEmitter
 from .participant import (
@@ -149,6 +152,8 @@ class Room(EventEmitter[EventTypes]):
         self._connection_state: ConnectionState.ValueType = ConnectionState.CONN_DISCONNECTED
         self._connecting = False
         self._e2ee_manager = E2EEManager(None)
+        self.stream_handlers = StreamHandlers()
+        self.rpc_registry = RpcRegistry()
 
     # ---- joining and leaving ----
 
@@ -169,14 +174,15 @@ class Room(EventEmitter[EventTypes]):
         if self._connecting or self.isconnected():
             raise ConnectError("this room is connected already; disconnect first, or use another Room")
         options = options or RoomOptions()
-        previous = (self._session, self._local_participant)
+        previous = (self._session, self._local_participant, self.rpc_registry)
+        self.rpc_registry = RpcRegistry()
         session = Session(self, _session_options(options))
         self._connecting = True
         try:
             self._session = session
             await session.connect(url, token)
         except BaseException:
-            self._session, self._local_participant = previous
+            self._session, self._local_participant, self.rpc_registry = previous
             raise
         finally:
             self._connecting = False
@@ -273,6 +279,37 @@ class Room(EventEmitter[EventTypes]):
             subscriber_stats=peer_stats(session.subscriber.link.peer.stats()),
         )
 
+    # ---- data streams ----
+
+    def register_text_stream_handler(self, topic: str, handler: TextStreamHandler) -> None:
+        """Call `handler(reader, identity)` at each text stream of `topic`; before `connect` is best. It starts its
+        own task to read. ValueError when the topic has one already. Streams of other topics are ignored."""
+        if topic in self.stream_handlers.text:
+            raise ValueError(f"text stream handler for topic '{topic}' already set")
+
+        def start(stream: IncomingStream, identity: str) -> None:
+            handler(TextStreamReader(stream), identity)
+
+        self.stream_handlers.text[topic] = start
+
+    def unregister_text_stream_handler(self, topic: str) -> None:
+        """Harmless when there is none. Readers that were handed out go on."""
+        self.stream_handlers.text.pop(topic, None)
+
+    def register_byte_stream_handler(self, topic: str, handler: ByteStreamHandler) -> None:
+        """Like `register_text_stream_handler`, for streams of bytes and files."""
+        if topic in self.stream_handlers.bytes:
+            raise ValueError(f"byte stream handler for topic '{topic}' already set")
+
+        def start(stream: IncomingStream, identity: str) -> None:
+            handler(ByteStreamReader(stream), identity)
+
+        self.stream_handlers.bytes[topic] = start
+
+    def unregister_byte_stream_handler(self, topic: str) -> None:
+        """Harmless when there is none. Readers that were handed out go on."""
+        self.stream_handlers.bytes.pop(topic, None)
+
     # ---- events ----
 
     def on(self, event: EventTypes, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -357,6 +394,9 @@ def _session_options(options: RoomOptions) -> SessionOptions:
     return SessionOptions(
         auto_subscribe=options.auto_subscribe,
         dynacast=options.dynacast,
+        max_stream_payload_bytes=None
+        if options.data_stream is None
+        else options.data_stream.max_payload_byte_length,
         connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S if timeout is None else timeout,
         encrypted=options.encryption is not None or options.e2ee is not None,
         relay_only=rtc.ice_transport_type == proto_room.IceTransportType.TRANSPORT_RELAY,
