@@ -21,9 +21,8 @@ fn main() {
 
 /// Prefers the static library, so that the wheel needs no libvpx where it is installed.
 fn link(vpx: &pkg_config::Library) {
-    let folder = pkg_config::get_variable("vpx", "libdir").unwrap_or_default();
-    if std::path::Path::new(&folder).join("libvpx.a").exists() {
-        println!("cargo:rustc-link-search=native={folder}");
+    if let Some(folder) = static_library_folder() {
+        println!("cargo:rustc-link-search=native={}", folder.display());
         println!("cargo:rustc-link-lib=static=vpx");
         println!("cargo:rustc-link-lib=m");
         return;
@@ -34,4 +33,14 @@ fn link(vpx: &pkg_config::Library) {
     for library in &vpx.libs {
         println!("cargo:rustc-link-lib={library}");
     }
+}
+
+/// Where the C compiler finds libvpx.a; Debian's vpx.pc does not name its multi-architecture folder.
+fn static_library_folder() -> Option<std::path::PathBuf> {
+    let mut compiler = cc::Build::new().get_compiler().to_command();
+    let output = compiler.arg("-print-file-name=libvpx.a").output().ok()?;
+    let path = std::path::PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    path.is_absolute()
+        .then(|| path.parent().map(ToOwned::to_owned))
+        .flatten()
 }

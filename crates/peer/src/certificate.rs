@@ -7,10 +7,10 @@ use str0m::config::{CryptoProvider, DtlsCert};
 pub(crate) struct Identity {
     pub crypto: Arc<CryptoProvider>,
     pub certificate: DtlsCert,
+    fingerprint: String,
 }
 
 static IDENTITY: OnceLock<Identity> = OnceLock::new();
-static FINGERPRINT: OnceLock<String> = OnceLock::new();
 
 pub(crate) fn identity() -> &'static Identity {
     IDENTITY.get_or_init(|| {
@@ -19,21 +19,38 @@ pub(crate) fn identity() -> &'static Identity {
             .dtls_provider
             .generate_certificate()
             .expect("aws-lc-rs generates certificates");
-        Identity {
-            crypto: Arc::new(crypto),
-            certificate,
-        }
+        Identity::new(crypto, certificate)
     })
+}
+
+/// Present this certificate (both parts DER) instead of one of our own; call it before the first peer is made.
+///
+/// Later calls change nothing.
+pub fn share_certificate(certificate: Vec<u8>, private_key: Vec<u8>) {
+    IDENTITY.get_or_init(|| {
+        Identity::new(
+            str0m::crypto::from_feature_flags(),
+            DtlsCert {
+                certificate,
+                private_key,
+            },
+        )
+    });
 }
 
 /// `sha-256 AB:CD:…` of the certificate that every peer of this process presents.
 pub fn certificate_fingerprint() -> &'static str {
-    FINGERPRINT.get_or_init(|| {
-        let identity = identity();
-        let mut rtc = str0m::RtcConfig::new()
-            .set_crypto_provider(identity.crypto.clone())
-            .set_dtls_cert(identity.certificate.clone())
-            .build(std::time::Instant::now());
-        rtc.direct_api().local_dtls_fingerprint().to_string()
-    })
+    &identity().fingerprint
+}
+
+impl Identity {
+    fn new(crypto: CryptoProvider, certificate: DtlsCert) -> Self {
+        let digest = crypto.sha256_provider.sha256(&certificate.certificate);
+        let octets: Vec<String> = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        Identity {
+            crypto: Arc::new(crypto),
+            certificate,
+            fingerprint: format!("sha-256 {}", octets.join(":")),
+        }
+    }
 }

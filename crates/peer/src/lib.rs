@@ -38,7 +38,7 @@ mod video_layer;
 mod video_receiver;
 mod video_sender;
 
-pub use certificate::certificate_fingerprint;
+pub use certificate::{certificate_fingerprint, share_certificate};
 pub use channels::{ChannelSender, ChannelTable, SendOutcome};
 pub use error::{PeerError, Result};
 pub use jobs::{JobRunner, Wake};

@@ -17,6 +17,8 @@ pub fn certificate() -> PyResult<Arc<Certificate>> {
         return Ok(Arc::clone(certificate));
     }
     let certificate = Certificate::generate().map_err(engine_error)?;
+    let (der, private_key) = certificate.der();
+    greenroom_peer::share_certificate(der, private_key);
     *slot = Some(Arc::clone(&certificate));
     Ok(certificate)
 }

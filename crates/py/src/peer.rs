@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::audio::{self, AudioSource};
+use crate::engine::certificate;
 use crate::error::{closed, engine_error};
 use crate::event_port::EventPort;
 use crate::parameters::{HeaderExtension, PayloadType, SendLayer};
@@ -122,6 +123,7 @@ impl Peer {
             header_extensions_audio: extensions(header_extensions_audio),
             header_extensions_video: extensions(header_extensions_video),
         };
+        certificate()?;
         let handle = next_handle();
         let backend = PeerBackend::new(&config, port.port(), handle).map_err(engine_error)?;
         let made = backend.call(|peer, _| (peer.local_credentials(), peer.channel_table()));

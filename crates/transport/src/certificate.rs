@@ -51,6 +51,12 @@ impl Certificate {
         &self.fingerprint
     }
 
+    /// The certificate and its private key, both DER: for another stack of this process that is to be known by the
+    /// same fingerprint.
+    pub fn der(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.dtls.certificate.clone(), self.dtls.private_key.clone())
+    }
+
     pub(crate) fn dtls(&self) -> DtlsCertificate {
         self.dtls.clone()
     }
