@@ -43,10 +43,7 @@ fn main() -> std::io::Result<()> {
     let opus = opus_packets();
     seeds("candidate", &[candidates()])?;
     seeds("dcep", &[DCEP_OPEN.to_vec(), vec![2]])?;
-    seeds(
-        "forwarding",
-        &[steps(&[0, 3], &both), steps(&[1, 0x83], &both)],
-    )?;
+    seeds("forwarding", &[steps(&[0, 3], &both), steps(&[1, 0x83], &both)])?;
     seeds("h264", &[video(Codec::H264)])?;
     seeds(
         "opus",
@@ -63,10 +60,7 @@ fn main() -> std::io::Result<()> {
         "srtp",
         &[0, 1, 2].map(|profile| prefixed(profile, steps(&[2, 3], &both))),
     )?;
-    seeds(
-        "stun",
-        &[steps(&[0x80, 0x81], &stun), steps(&[0, 0xC0], &stun)],
-    )?;
+    seeds("stun", &[steps(&[0x80, 0x81], &stun), steps(&[0, 0xC0], &stun)])?;
     seeds(
         "transport",
         &[
@@ -83,9 +77,7 @@ fn main() -> std::io::Result<()> {
 }
 
 fn seeds(target: &str, inputs: &[Vec<u8>]) -> std::io::Result<()> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(target);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     fs::create_dir_all(&directory)?;
     for (index, input) in inputs.iter().enumerate() {
         fs::write(directory.join(format!("seed-{index}")), input)?;
@@ -130,12 +122,9 @@ fn rtcp_compounds() -> Vec<Vec<u8>> {
         }),
         write(&|out| rtcp::write_picture_loss(out, 1, 1_020)),
         write(&|out| rtcp::write_full_intra(out, 1, 1_030, 1)),
-        write(&|out| {
-            rtcp::write_transport_wide(out, 1, 2, &[0, 1, 0, 1, 0, 0, 1, 0, 0x20, 1, 4, 0])
-        }),
+        write(&|out| rtcp::write_transport_wide(out, 1, 2, &[0, 1, 0, 1, 0, 0, 1, 0, 0x20, 1, 4, 0])),
         vec![
-            0x8F, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 0x0A, 1, 0, 0, 0,
-            0, 7,
+            0x8F, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 0x0A, 1, 0, 0, 0, 0, 7,
         ],
     ]
 }
@@ -193,9 +182,7 @@ fn video(codec: Codec) -> Vec<u8> {
     let mut encoder = create_encoder(codec, config).expect("encoder");
     let mut out = Vec::new();
     for index in 0..4u32 {
-        let picture = (0..32 * 32 * 3 / 2)
-            .map(|at| (at * (index + 1)) as u8)
-            .collect();
+        let picture = (0..32 * 32 * 3 / 2).map(|at| (at * (index + 1)) as u8).collect();
         let picture = I420Frame::from_vec(picture, 32, 32).expect("picture");
         let frame = encoder
             .encode(&picture, index == 0, i64::from(index) * 33_333)

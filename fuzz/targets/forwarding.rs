@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use greenroom_fuzz::Input;
 use greenroom_sfu::sfu::random_ice_credentials;
-use greenroom_sfu::{
-    DownTrackParameters, Kind, ReceiveLayer, Sfu, TransportParameters, UpTrackParameters,
-};
+use greenroom_sfu::{DownTrackParameters, Kind, ReceiveLayer, Sfu, TransportParameters, UpTrackParameters};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../crates/sfu/tests/common/mod.rs"]
@@ -23,11 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut input = Input::new(bytes);
     while !input.is_empty() {
         let step = input.byte();
-        let from = if step & 0x80 == 0 {
-            PUBLISHER
-        } else {
-            SUBSCRIBER
-        };
+        let from = if step & 0x80 == 0 { PUBLISHER } else { SUBSCRIBER };
         match step & 7 {
             0..=2 => sfu.fuzz_rtp(now, from, input.packet(1)),
             3 | 4 => sfu.fuzz_rtcp(now, from, input.packet(1)),
@@ -56,13 +50,7 @@ fn room(now: Instant) -> Sfu {
     let tracks = [
         ("a", Kind::Audio, vec![opus()], vec![100], vec![]),
         ("r", Kind::Audio, vec![red(), opus()], vec![], vec![]),
-        (
-            "v",
-            Kind::Video,
-            vec![vp8(true)],
-            vec![],
-            vec!["q", "h", "f"],
-        ),
+        ("v", Kind::Video, vec![vp8(true)], vec![], vec!["q", "h", "f"]),
         ("h", Kind::Video, vec![h264()], vec![200], vec![]),
     ];
     for (index, (mid, kind, payload_types, ssrcs, rids)) in tracks.into_iter().enumerate() {

@@ -49,10 +49,7 @@ fn replay_damaged(pair: &mut Pair, change: &[u8]) {
         return;
     };
     let count = pair.delivered.len();
-    let mut packet = pair.delivered[usize::from(*which) % count]
-        .1
-        .contents
-        .clone();
+    let mut packet = pair.delivered[usize::from(*which) % count].1.contents.clone();
     for (index, byte) in bytes.iter().enumerate() {
         let at = (usize::from(*at) + index) % packet.len();
         packet[at] = *byte;

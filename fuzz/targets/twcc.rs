@@ -41,10 +41,7 @@ fn check(body: &[u8]) -> usize {
         match chunk >> 14 {
             0 | 1 => {
                 assert!(chunk & 0x1FFF > 0, "an empty run");
-                symbols.extend(std::iter::repeat_n(
-                    chunk >> 13 & 3,
-                    usize::from(chunk & 0x1FFF),
-                ));
+                symbols.extend(std::iter::repeat_n(chunk >> 13 & 3, usize::from(chunk & 0x1FFF)));
             }
             2 => symbols.extend((0..14).rev().map(|bit| chunk >> bit & 1)),
             _ => symbols.extend((0..7).rev().map(|pair| chunk >> (pair * 2) & 3)),
