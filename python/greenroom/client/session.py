@@ -302,12 +302,8 @@ class Session:
         leave = proto.LeaveRequest(reason=reason, action=proto.LeaveRequest.Action.DISCONNECT)  # type: ignore[arg-type]
         try:
             if self._joined_room:
-<<<<<<< /tmp/w/rpcdev/python/greenroom/client/session.py
                 await self.data_kinds.leave()
-            await self._free(("leave", leave))
-=======
                 await self.sender.flush()
->>>>>>> python/greenroom/client/session.py
         finally:
             # Also when cancelled; and once only when it was asked for twice, or the server was faster.
             if not self.closed:
