@@ -9,8 +9,11 @@ help: ## Show this list
 set-up: ## System libraries, .venv and the release build
 	@scripts/set-up
 
-demo: set-up ## A room with sound, picture and data, end to end, on this machine
-	@.venv/bin/greenroom demo $(if $(AUDIO),--audio $(AUDIO)) $(if $(VIDEO),--video $(VIDEO))
+# One option of the demo, quoted for the shell, when its variable is given.
+option = $(if $($(2)),--$(1) '$(subst ','\'',$($(2)))')
+
+demo: set-up ## A room with sound, picture and data on this machine (AUDIO=, VIDEO=, SECONDS=)
+	@.venv/bin/greenroom demo $(call option,audio,AUDIO) $(call option,video,VIDEO) $(call option,seconds,SECONDS)
 
 test: set-up lint test-rust fuzz test-python ## Every check and test, interop included
 

@@ -1,24 +1,23 @@
-"""The `greenroom` command: one file a subcommand."""
+"""The `greenroom` command: one file a subcommand; what each does at length is beside it."""
 
 from __future__ import annotations
 
-import typer
-
-from . import demo, join, serve, token
-
-app = typer.Typer(
-    name="greenroom",
-    help="LiveKit rooms for Python: an embedded room server, and tools around rooms.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("serve")(serve.serve)
-app.command("token")(token.token)
-app.command("join")(join.join)
-app.command("demo")(demo.demo)
+import contextlib
+import io
+import sys
 
 
 def main() -> None:
     """Entry point of the `greenroom` script."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal whose encoding lacks a character shows a question mark instead of ending the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            # Imported here so that Ctrl-C during the imports is met too.
+            from .application import app
+
+            app(prog_name="greenroom")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import wave
 from pathlib import Path
 
 import numpy as np
+
 from livekit import rtc
 
+from .file_publisher import FilePublisher
 from .latency_strip import age_ms
-from .media_file import SAMPLE_RATE_HZ, FilePublisher
+from .media_file import SAMPLE_RATE_HZ
 from .recorder import write_png
 
 _KEPT_LATENCIES = 200
@@ -34,6 +37,8 @@ class DemoListener:
         """Number of a ping to (reliable, when sent)."""
         self.received: dict[bool, int] = {True: 0, False: 0}
         self.answers = 0
+        self._all_answered = asyncio.Event()
+        """Set when everything sent so far was answered; late in the demo that means all."""
         self.bitrate_bps: dict[str, float] = {"audio": 0.0, "video": 0.0}
         self.frames_per_second = 0.0
         self._bytes: dict[str, tuple[float, int]] = {}
@@ -49,7 +54,7 @@ class DemoListener:
             self._streams.append(audio)
             self._tasks.append(asyncio.ensure_future(self._listen(audio)))
         else:
-            video = rtc.VideoStream(track, capacity=2)
+            video = rtc.VideoStream(track)
             self._streams.append(video)
             self._tasks.append(asyncio.ensure_future(self._watch(video)))
 
@@ -76,7 +81,10 @@ class DemoListener:
         number = int(packet.data)
         reliable, sent = self.pings.get(number, (True, time.monotonic()))
         self.received[reliable] += 1
-        self.data_latencies_ms = [*self.data_latencies_ms[-_KEPT_LATENCIES:], (time.monotonic() - sent) * 1000]
+        self.data_latencies_ms = [
+            *self.data_latencies_ms[-_KEPT_LATENCIES:],
+            (time.monotonic() - sent) * 1000,
+        ]
         answer = self.room.local_participant.publish_data(
             packet.data, reliable=True, topic="pong", destination_identities=[packet.participant.identity]
         )
@@ -84,12 +92,15 @@ class DemoListener:
 
     def expect(self, number: int, *, reliable: bool) -> None:
         """A ping of this number is about to be sent."""
+        self._all_answered.clear()
         self.pings[number] = (reliable, time.monotonic())
 
     def on_answer(self, packet: rtc.DataPacket) -> None:
         """The speaker got an answer."""
         if packet.topic == "pong":
             self.answers += 1
+            if self.answers == len(self.pings):
+                self._all_answered.set()
 
     async def sample_statistics(self) -> None:
         """Refresh the bitrates from the receivers' counters."""
@@ -112,9 +123,9 @@ class DemoListener:
 
     async def settle(self) -> None:
         """Wait until the last data sent has been answered, for a second at most."""
-        deadline = time.monotonic() + _SETTLE_S
-        while self.answers < len(self.pings) and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        if self.answers < len(self.pings):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), _SETTLE_S)
 
     @property
     def seconds_heard(self) -> float:
@@ -126,16 +137,36 @@ class DemoListener:
         samples = np.frombuffer(bytes(self.sound), np.int16)
         return int(np.abs(samples.astype(np.int32)).max()) if samples.size else 0
 
+    @property
+    def rms(self) -> float:
+        """Of all the sound heard, of 32,768."""
+        samples = np.frombuffer(bytes(self.sound), np.int16).astype(np.float64)
+        return float(np.sqrt((samples**2).mean())) if samples.size else 0.0
+
     def missing(self, publisher: FilePublisher, *, wants_video: bool) -> list[str]:
         """What was sent and did not arrive, in words; empty when all is well."""
+        return [
+            *self._missing_sound(publisher.audio_seconds_sent, publisher.audio_rms),
+            *(self._missing_pictures(publisher.pictures_sent) if wants_video else ()),
+            *self._missing_data(),
+        ]
+
+    def _missing_sound(self, sent_s: float, sent_rms: float) -> list[str]:
+        if sent_s == 0 or self.seconds_heard < 0.7 * sent_s:
+            return [f"sound: {self.seconds_heard:.1f} s of {sent_s:.1f} s"]
+        if not sent_rms / 2 <= self.rms <= sent_rms * 2:
+            return [f"sound: at a level of {self.rms:.0f} where {sent_rms:.0f} was sent (of 32768)"]
+        return []
+
+    def _missing_pictures(self, sent: int) -> list[str]:
+        if sent == 0 or self.pictures < 0.5 * sent:
+            return [f"pictures: {self.pictures} of {sent}"]
+        if not self.video_latencies_ms and self.picture is not None and self.picture.width >= 320:
+            return [f"pictures: {self.pictures} came, but none shows the time stamp it was sent with"]
+        return []
+
+    def _missing_data(self) -> list[str]:
         failures = []
-        sent_s = publisher.audio_seconds_sent
-        if self.seconds_heard < 0.7 * sent_s:
-            failures.append(f"sound: {self.seconds_heard:.1f} s of {sent_s:.1f} s")
-        elif self.loudest < 500:
-            failures.append(f"sound: only silence (loudest sample {self.loudest})")
-        if wants_video and self.pictures < 0.5 * publisher.pictures_sent:
-            failures.append(f"pictures: {self.pictures} of {publisher.pictures_sent}")
         reliable_sent = sum(reliable for reliable, _ in self.pings.values())
         if self.received[True] < reliable_sent or reliable_sent == 0:
             failures.append(f"reliable data: {self.received[True]} of {reliable_sent}")
@@ -146,20 +177,20 @@ class DemoListener:
         return failures
 
     def save(self, folder: Path) -> list[Path]:
-        """Write the sound as WAV and the last picture as PNG; the files written."""
+        """Write the sound as WAV and the last picture as PNG; the files written. Earlier ones are removed."""
         folder.mkdir(parents=True, exist_ok=True)
-        written = []
+        sound, picture = folder / "received.wav", folder / "received.png"
+        for old in (sound, picture):
+            old.unlink(missing_ok=True)
         if self.sound:
-            written.append(folder / "received.wav")
-            with wave.open(str(written[-1]), "wb") as file:
+            with wave.open(str(sound), "wb") as file:
                 file.setnchannels(1)
                 file.setsampwidth(2)
                 file.setframerate(SAMPLE_RATE_HZ)
                 file.writeframes(self.sound)
         if self.picture is not None:
-            written.append(folder / "received.png")
-            write_png(written[-1], self.picture)
-        return written
+            write_png(picture, self.picture)
+        return [path for path in (sound, picture) if path.exists()]
 
     async def aclose(self) -> None:
         """Leave the room and end the streams."""

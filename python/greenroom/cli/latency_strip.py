@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import numpy.typing as npt
+
 from livekit import rtc
 
 _BITS = 16
@@ -17,11 +18,8 @@ _MODULUS_MS = 1 << (_BITS - 1)
 
 
 def stamp(frame: rtc.VideoFrame) -> None:
-    """Write the time of day in milliseconds into an I420 frame, in place when its buffer can be written to."""
+    """Write the time in milliseconds into an I420 frame, whose buffer must be writable."""
     luma = _luma(frame)
-    if not luma.flags.writeable:
-        frame._data = bytearray(frame.data)
-        luma = _luma(frame)
     value = _now_ms()
     bits = [(value >> bit) & 1 for bit in range(_BITS - 1)]
     bits.append(1 - bits[-1])

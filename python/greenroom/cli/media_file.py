@@ -1,18 +1,22 @@
-"""Media files as frames: what PyAV can decode, paced as a live source would be."""
+"""Media files as frames: what PyAV can decode."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from livekit import rtc
 
 SAMPLE_RATE_HZ = 48_000
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ // 50
+_TEXT_FORMATS = frozenset({"tty", "subviewer", "srt", "ass", "webvtt"})
+"""Formats that FFmpeg would show text as."""
 _T = TypeVar("_T")
 
 
@@ -24,12 +28,12 @@ class MediaFileError(Exception):
 class TimedPicture:
     frame: rtc.VideoFrame
     seconds: float
-    """Since the beginning of the file."""
+    """Since the first picture of the file."""
 
 
 @dataclass(frozen=True)
 class MediaFile:
-    """What a file holds. `width` and `height` are 0 without video."""
+    """What a file holds. `width` and `height`, of the upright picture, are 0 without video."""
 
     path: Path
     has_audio: bool
@@ -41,20 +45,23 @@ class MediaFile:
     def probe(cls, path: Path) -> MediaFile:
         """Open the file and look. Raises MediaFileError when it is missing or no media."""
         with _open(path) as container:
-            video = container.streams.video
-            if not container.streams.audio and not video:
-                raise MediaFileError(f"{path} has neither audio nor video")
-            size = (video[0].codec_context.width, video[0].codec_context.height) if video else (0, 0)
-            # Chroma is halved, so encoders want even sizes.
-            return cls(path, bool(container.streams.audio), bool(video), size[0] & ~1, size[1] & ~1)
+            has_audio = bool(container.streams.audio)
+            stream = _picture_stream(container)
+            if stream is None:
+                if not has_audio:
+                    raise MediaFileError(f"{path} has neither sound nor pictures")
+                return cls(path, has_audio, has_video=False)
+            first = next(_decoded(container, stream, path))
+            height, width = _upright(first).shape
+            return cls(path, has_audio, has_video=True, width=width, height=height * 2 // 3)
 
-    def audio(self) -> AsyncIterator[rtc.AudioFrame]:
+    def audio(self) -> AsyncGenerator[rtc.AudioFrame, None]:
         """48 kHz mono in frames of 20 ms, as fast as they are taken."""
         return _in_thread(lambda: _decode_audio(self.path))
 
-    def video(self) -> AsyncIterator[TimedPicture]:
+    def video(self) -> AsyncGenerator[TimedPicture, None]:
         """I420 pictures with their times, as fast as they are taken."""
-        return _in_thread(lambda: _decode_video(self.path, self.width, self.height))
+        return _in_thread(lambda: _decode_video(self.path))
 
 
 def _open(path: Path) -> Any:
@@ -64,106 +71,115 @@ def _open(path: Path) -> Any:
         raise MediaFileError(
             "reading media files needs PyAV; install it with: pip install 'greenroom[files]'"
         ) from error
+    if not path.exists():
+        raise MediaFileError(f"there is no file {path}")
+    if path.is_dir():
+        raise MediaFileError(f"{path} is a folder, not a media file")
     try:
-        return av.open(str(path))
-    except (OSError, av.FFmpegError) as error:
-        raise MediaFileError(f"{path} can't be opened as media: {error}") from error
+        # Without the prefix, a colon in the name would be taken for a protocol.
+        container: Any = av.open(f"file:{path}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaFileError(f"{path} can't be opened as media: {reason}") from error
+    if _TEXT_FORMATS & set(container.format.name.split(",")):
+        container.close()
+        raise MediaFileError(f"{path} is a text file, not media")
+    return container
+
+
+def _picture_stream(container: Any) -> Any:
+    """The first stream of moving pictures: not the cover of a record."""
+    from av.stream import Disposition
+
+    still = Disposition.attached_pic
+    return next((s for s in container.streams.video if not s.disposition & still), None)
+
+
+def _decoded(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """The frames of a stream; damaged packets are left out. MediaFileError when there is no frame at all."""
+    import av
+
+    count, reason = 0, "it holds no frame"
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+            frames = packet.decode()
+        except StopIteration:
+            break
+        except EOFError:
+            break
+        except av.FFmpegError as error:
+            reason = str(error.strerror)
+            continue
+        count += len(frames)
+        yield from frames
+    if count == 0:
+        raise MediaFileError(f"the {stream.type} of {path} can't be decoded: {reason}")
 
 
 def _decode_audio(path: Path) -> Iterator[rtc.AudioFrame]:
     import av
 
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ, frame_size=_BLOCK_SAMPLES)
+
+    def resampled(frame: Any) -> Iterator[rtc.AudioFrame]:
+        for part in resampler.resample(frame):
+            data = part.to_ndarray().tobytes()
+            yield rtc.AudioFrame(data, SAMPLE_RATE_HZ, 1, len(data) // 2)
+
     with _open(path) as container:
-        resampler = av.AudioResampler(
-            format="s16", layout="mono", rate=SAMPLE_RATE_HZ, frame_size=_BLOCK_SAMPLES
-        )
-        for decoded in (*container.decode(audio=0), None):
-            for frame in resampler.resample(decoded):
-                data = frame.to_ndarray().tobytes()
-                yield rtc.AudioFrame(data, SAMPLE_RATE_HZ, 1, len(data) // 2)
+        for decoded in _decoded(container, container.streams.audio[0], path):
+            yield from resampled(decoded)
+        yield from resampled(None)
 
 
-def _decode_video(path: Path, width: int, height: int) -> Iterator[TimedPicture]:
+def _decode_video(path: Path) -> Iterator[TimedPicture]:
     with _open(path) as container:
-        for decoded in container.decode(video=0):
-            data = decoded.reformat(width=width, height=height, format="yuv420p").to_ndarray().tobytes()
-            yield TimedPicture(
-                rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, data), float(decoded.time or 0)
-            )
+        stream = _picture_stream(container)
+        first: float | None = None
+        for number, decoded in enumerate(_decoded(container, stream, path)):
+            rate = float(stream.average_rate or 30)
+            seconds = number / rate if decoded.time is None else float(decoded.time)
+            first = seconds if first is None else first
+            planes = _upright(decoded)
+            height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+            frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, bytearray(planes.tobytes()))
+            yield TimedPicture(frame, max(0.0, seconds - first))
 
 
-async def _in_thread(make: Callable[[], Iterator[_T]]) -> AsyncIterator[_T]:
-    """Iterate in a thread, one item ahead of the consumer at most: decoding never holds up the loop."""
+def _upright(decoded: Any) -> npt.NDArray[np.uint8]:
+    """The planes of an I420 picture below one another, of even size, turned as the file says it is to be shown."""
+    width, height = max(2, decoded.width & ~1), max(2, decoded.height & ~1)
+    planes: npt.NDArray[np.uint8] = decoded.reformat(
+        width=width, height=height, format="yuv420p"
+    ).to_ndarray()
+    quarters = round(decoded.rotation / 90) % 4
+    if quarters == 0:
+        return planes
+    luma = planes[:height]
+    chroma = planes[height:].reshape(2, height // 2, width // 2)
+    turned = [np.rot90(plane, quarters) for plane in (luma, chroma[0], chroma[1])]
+    flat = np.concatenate([plane.ravel() for plane in turned])
+    return flat.reshape(-1, turned[0].shape[1])
+
+
+async def _in_thread(make: Callable[[], Iterator[_T]]) -> AsyncGenerator[_T, None]:
+    """Iterate in a thread, one item at a time: decoding never holds up the loop."""
     done = object()
     iterator = make()
+    taking: asyncio.Future[Any] | None = None
     try:
-        while (item := await asyncio.to_thread(next, iterator, done)) is not done:
-            yield item  # type: ignore[misc]
+        while True:
+            taking = asyncio.ensure_future(asyncio.to_thread(next, iterator, done))
+            item = await asyncio.shield(taking)
+            if item is done:
+                return
+            yield item
     finally:
+        if taking is not None:
+            # The thread may still be inside the iterator, which can't be closed then.
+            await asyncio.wait([taking])
         close = getattr(iterator, "close", None)
         if close is not None:
             await asyncio.to_thread(close)
-
-
-class FilePublisher:
-    """Publishes the audio and video of files into a room, in real time.
-
-    `play` returns when the files end (or `seconds` have passed); `pictures_sent` and `audio_seconds_sent` count.
-    """
-
-    def __init__(self, room: rtc.Room, *, on_picture: Callable[[rtc.VideoFrame], None] | None = None) -> None:
-        self._room = room
-        self._on_picture = on_picture
-        self.pictures_sent = 0
-        self.audio_seconds_sent = 0.0
-
-    async def play(self, files: list[MediaFile], *, seconds: float | None = None) -> None:
-        """Publish one track for each kind of media that the files have, the first file with it wins."""
-        audio = next((f for f in files if f.has_audio), None)
-        video = next((f for f in files if f.has_video), None)
-        jobs = []
-        if audio is not None:
-            jobs.append(self._play_audio(audio, seconds))
-        if video is not None:
-            jobs.append(self._play_video(video, seconds))
-        await asyncio.gather(*jobs)
-
-    async def _play_audio(self, file: MediaFile, seconds: float | None) -> None:
-        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms=200)
-        track = rtc.LocalAudioTrack.create_audio_track(file.path.name, source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        publication = await self._room.local_participant.publish_track(track, options)
-        try:
-            async for frame in file.audio():
-                if seconds is not None and self.audio_seconds_sent >= seconds:
-                    break
-                await source.capture_frame(frame)
-                self.audio_seconds_sent += frame.duration
-            await source.wait_for_playout()
-        finally:
-            await self._withdraw(publication, source)
-
-    async def _play_video(self, file: MediaFile, seconds: float | None) -> None:
-        source = rtc.VideoSource(file.width, file.height)
-        track = rtc.LocalVideoTrack.create_video_track(file.path.name, source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA)
-        publication = await self._room.local_participant.publish_track(track, options)
-        started = time.monotonic()
-        try:
-            async for picture in file.video():
-                if seconds is not None and picture.seconds >= seconds:
-                    break
-                await asyncio.sleep(max(0.0, started + picture.seconds - time.monotonic()))
-                if self._on_picture is not None:
-                    self._on_picture(picture.frame)
-                source.capture_frame(picture.frame)
-                self.pictures_sent += 1
-        finally:
-            await self._withdraw(publication, source)
-
-    async def _withdraw(
-        self, publication: rtc.LocalTrackPublication, source: rtc.AudioSource | rtc.VideoSource
-    ) -> None:
-        if self._room.isconnected():
-            await self._room.local_participant.unpublish_track(publication.sid)
-        await source.aclose()

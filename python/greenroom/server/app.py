@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
@@ -139,6 +140,11 @@ class Server:
             await self._runner.setup()
             site = web.TCPSite(self._runner, self.config.host or None, self.config.port)
             await site.start()
+        except OSError as error:
+            await self.stop()
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+            where = f"{self.config.host}:{self.config.port}"
+            raise OSError(error.errno, f"HTTP can't listen on {where}: {reason}") from error
         except BaseException:
             await self.stop()
             raise
