@@ -1,0 +1,117 @@
+"""Calls and data streams between our SDK and the official one, both ways, through both servers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .call_program import BLOB, LONG_TEXT
+from .peers import sdk_python
+from .servers import RoomServer
+
+_PROGRAM = Path(__file__).parent / "call_program.py"
+_CELLS = [
+    ("livekit", "greenroom", "greenroom"),
+    ("livekit", "greenroom", "official"),
+    ("livekit", "official", "greenroom"),
+    ("embedded", "greenroom", "official"),
+    ("embedded", "official", "greenroom"),
+    ("embedded", "official", "official"),
+]
+
+
+def _start(sdk: str, role: str, server: RoomServer, room: str) -> subprocess.Popen[str]:
+    environment = dict(os.environ)
+    if sdk == "official":
+        environment.pop("PYTHONPATH", None)
+    return subprocess.Popen(
+        [sdk_python(sdk), _PROGRAM, role, server.url, server.token(f"{role}-{sdk}", room)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module", params=_CELLS, ids=lambda cell: "-".join(cell))
+def told(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the caller of one cell got back."""
+    server_name, caller_sdk, server_sdk = request.param
+    server: RoomServer = request.getfixturevalue(server_name)
+    room = f"calls-{uuid.uuid4().hex[:8]}"
+    serving, caller = _start(server_sdk, "serve", server, room), _start(caller_sdk, "call", server, room)
+    try:
+        out, err = caller.communicate(timeout=50)
+    except subprocess.TimeoutExpired:
+        caller.kill()
+        out, err = caller.communicate()
+    _, serving_err = serving.communicate(input="", timeout=15)
+    if caller.returncode != 0:
+        pytest.fail(f"caller ended with {caller.returncode}:\n{err[-4000:]}\nserving:\n{serving_err[-4000:]}")
+    result: dict[str, Any] = json.loads(out)
+    result["caller"] = f"call-{caller_sdk}"
+    return result
+
+
+@pytest.mark.timeout(120)
+def test_calls_are_answered(told: dict[str, Any]) -> None:
+    calls = told["calls"]
+    assert (calls["empty"], calls["long"], calls["many"]) == ("", True, True)
+    assert calls["context"] == [told["caller"], "context", 5.0]
+
+
+@pytest.mark.timeout(120)
+def test_calls_that_fail_say_how(told: dict[str, Any]) -> None:
+    calls = told["calls"]
+    assert calls["own_error"] == [101, "no", "because"]
+    assert calls["broken"] == [1500, "Application error in method handler", ""]
+    assert calls["unknown"] == [1400, "Method not supported at destination", ""]
+    assert calls["slow"] == [1502, "Response timeout", ""]
+
+
+@pytest.mark.timeout(120)
+def test_texts_arrive_whole(told: dict[str, Any]) -> None:
+    streams = told["streams"]
+    for name, text in {
+        "no_text": "",
+        "short_text": "hé",
+        "long_text": LONG_TEXT,
+        "written_text": f"first {LONG_TEXT} last",
+    }.items():
+        seen = streams[name]
+        assert seen["sha256"] == hashlib.sha256(text.encode()).hexdigest(), name
+        assert (seen["error"], seen["sender"], seen["mime_type"]) == ("", told["caller"], "text/plain")
+    assert streams["long_text"]["size"] == len(LONG_TEXT.encode())
+    assert streams["short_text"]["attributes"] == {"name": "short_text"}
+    assert streams["written_text"]["attributes"] == {"x": "1", "y": "2"}
+    assert streams["written_text"]["id"] == "my-id"
+
+
+@pytest.mark.timeout(120)
+def test_broken_streams_raise(told: dict[str, Any]) -> None:
+    streams = told["streams"]
+    assert streams["aborted_text"]["error"] == "stream closed abnormally: gave up"
+    assert streams["short_bytes"]["error"] == "stream data is incomplete"
+
+
+@pytest.mark.timeout(120)
+def test_bytes_and_files_arrive_whole(told: dict[str, Any]) -> None:
+    streams = told["streams"]
+    for name, content, file_name, mime_type in (
+        ("written_bytes", BLOB, "blob.bin", "application/octet-stream"),
+        ("small_bytes", BLOB[:100], "small.bin", "application/octet-stream"),
+        ("text.txt", LONG_TEXT.encode(), "text.txt", "text/plain"),
+        ("random.dat", BLOB, "random.dat", None),
+    ):
+        seen = streams[name]
+        assert seen["sha256"] == hashlib.sha256(content).hexdigest(), name
+        assert (seen["error"], seen["size"], seen["name"]) == ("", len(content), file_name)
+        assert mime_type in (None, seen["mime_type"])
