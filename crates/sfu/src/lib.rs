@@ -40,8 +40,6 @@ pub mod vp8_descriptor;
 pub mod vp8_munger;
 
 mod connection;
-mod feedback;
-mod forwarding;
 
 pub use error::{Result, SfuError};
 pub use handles::Handle;

@@ -1,6 +1,8 @@
 //! The connection: everything the peer and the application can do to it.
 
-mod process;
+mod channels;
+mod handshake;
+mod media;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,14 +18,9 @@ use crate::sctp::Sctp;
 use crate::srtp;
 use crate::statistics::TransportStatistics;
 use crate::types::{
-    ChannelConfig, ChannelId, IceCredentials, IceState, Protocol, Received, RemoteParameters, Transmit,
-    TransportConfig, TransportEvent,
+    IceCredentials, IceState, Protocol, Received, RemoteParameters, Transmit, TransportConfig, TransportEvent,
 };
 
-/// Media packets beyond this many that nobody has drained are dropped and counted.
-const MAX_QUEUED_PACKETS: usize = 16_384;
-/// Received media beyond this many events that nobody has drained is dropped and counted.
-const MAX_QUEUED_EVENTS: usize = 16_384;
 /// DTLS packets kept while there is no path yet: two flights; the handshake repeats lost ones.
 const MAX_HELD_PACKETS: usize = 32;
 
@@ -217,69 +214,6 @@ impl Transport {
     /// Whether media and channels flow.
     pub fn is_connected(&self) -> bool {
         self.is_secure && self.over.is_none() && self.ice.path().is_some()
-    }
-
-    /// Encrypts and queues one RTP packet; when not connected it is counted and dropped.
-    ///
-    /// # Errors
-    /// [`TransportError::Packet`] when it is malformed.
-    pub fn send_rtp(&mut self, packet: &[u8]) -> Result<()> {
-        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
-            self.count_unsent();
-            return Ok(());
-        };
-        let contents = sender.protect_rtp(packet)?;
-        self.statistics.rtp_packets_sent += 1;
-        self.transmit(contents);
-        Ok(())
-    }
-
-    /// Encrypts and queues one compound RTCP packet; when not connected it is counted and dropped.
-    ///
-    /// # Errors
-    /// [`TransportError::Packet`] when it is malformed.
-    pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<()> {
-        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
-            self.count_unsent();
-            return Ok(());
-        };
-        let contents = sender.protect_rtcp(compound)?;
-        self.statistics.rtcp_packets_sent += 1;
-        self.transmit(contents);
-        Ok(())
-    }
-
-    /// Opens a channel, before or after connecting. On a connection that is over
-    /// [`TransportEvent::ChannelClosed`] follows at once.
-    pub fn open_channel(&mut self, config: ChannelConfig) -> ChannelId {
-        self.is_now_known = false;
-        self.sctp.open_channel(config)
-    }
-
-    /// Closes a channel of either side once its queued messages are out;
-    /// [`TransportEvent::ChannelClosed`] follows.
-    pub fn close_channel(&mut self, id: ChannelId) {
-        self.is_now_known = false;
-        self.sctp.close_channel(id);
-    }
-
-    /// Queues one binary message. `false` means full: nothing was queued and
-    /// [`TransportEvent::ChannelWritable`] follows. Allowed before the channel is open. The message
-    /// leaves with the next [`Transport::handle_timeout`], which [`Transport::poll_timeout`] asks for
-    /// at once, or with the next packet from the peer: many messages are sent together.
-    ///
-    /// # Errors
-    /// [`TransportError::UnknownChannel`] and [`TransportError::MessageTooLarge`].
-    pub fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<bool> {
-        self.is_now_known = false;
-        let is_queued = self.sctp.send_message(id, data)?;
-        self.statistics.messages_sent += u64::from(is_queued);
-        Ok(is_queued)
-    }
-
-    /// How many bytes wait on the channel, sent but unacknowledged ones included.
-    pub fn buffered_amount(&self, id: ChannelId) -> usize {
-        self.sctp.buffered_bytes(id)
     }
 
     /// The last measured round trip time of the nominated pair.

@@ -1,29 +1,22 @@
 //! The SCTP association and the channels on it.
 
+mod close;
 mod receive;
 mod send;
+mod setup;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sctp_proto::{
-    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
-    ServerConfig, StreamEvent, TransportConfig,
-};
+use sctp_proto::{Association, AssociationHandle, DatagramEvent, Endpoint, Event, Payload, StreamEvent};
 
 use super::channel::{Channel, ChannelState};
-use crate::certificate::DTLS_MTU_BYTES;
 use crate::error::{Result, TransportError};
 use crate::types::{ChannelConfig, ChannelId};
 
-/// DTLS record header, nonce and tag, and the SCTP headers around a payload, all rounded up.
-const OVERHEAD_BYTES: usize = 72;
-/// What the peer may have in flight; also the largest message that can be refused without more ado.
-const RECEIVE_BUFFER_BYTES: u32 = 1024 * 1024;
 /// How much is handed to the association at a time: its scans of packets in flight are quadratic, and
 /// lossy messages must not wait behind megabytes, so only long paths get a large window.
 const MINIMUM_WINDOW_BYTES: usize = 128 * 1024;
@@ -31,11 +24,6 @@ const MAXIMUM_WINDOW_BYTES: usize = 1024 * 1024;
 /// 50 MB/s.
 const WINDOW_BYTES_PER_MS: usize = 50_000;
 const MAX_CHANNELS: usize = 1024;
-const INITIAL_TIMEOUT_MS: u64 = 500;
-/// Above the 200 ms by which a peer may delay its acknowledgements.
-const MINIMUM_TIMEOUT_MS: u64 = 400;
-const MAXIMUM_TIMEOUT_MS: u64 = 10_000;
-
 /// The library wants addresses; there is only one path, that of DTLS.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5000);
 
@@ -101,52 +89,6 @@ impl Sctp {
         if let Some(association) = &mut self.association {
             association.set_max_send_message_size(bytes);
         }
-    }
-
-    /// Starts as client (we send INIT) or server, by the role in DTLS.
-    pub(crate) fn start(&mut self, is_client: bool) {
-        if self.endpoint.is_some() {
-            return;
-        }
-        self.is_client = is_client;
-        self.next_stream = u16::from(!is_client);
-        let transport = Arc::new(self.transport_config());
-        let mut config = EndpointConfig::new();
-        config.max_payload_size(((DTLS_MTU_BYTES - OVERHEAD_BYTES) & !3) as u32);
-        let mut server = ServerConfig::new();
-        server.transport = Arc::clone(&transport);
-        let mut endpoint = Endpoint::new(Arc::new(config), Some(Arc::new(server)));
-        if is_client {
-            let mut client = ClientConfig::new();
-            client.transport = transport;
-            match endpoint.connect(client, PEER) {
-                Ok((handle, association)) => self.adopt(handle, association),
-                Err(error) => log::error!("SCTP association cannot start: {error}"),
-            }
-        }
-        self.endpoint = Some(endpoint);
-        self.has_work = true;
-    }
-
-    fn transport_config(&self) -> TransportConfig {
-        // Whole messages are refused one by one above our limit, as long as they fit into the
-        // buffer; only larger ones end the association.
-        let receive_bytes = RECEIVE_BUFFER_BYTES.max(2 * self.max_receive_bytes as u32);
-        TransportConfig::default()
-            .with_max_receive_buffer_size(receive_bytes)
-            .with_max_receive_message_size(receive_bytes)
-            .with_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX))
-            .with_max_init_retransmits(None)
-            .with_max_data_retransmits(None)
-            .with_rto_initial_ms(INITIAL_TIMEOUT_MS)
-            .with_rto_min_ms(MINIMUM_TIMEOUT_MS)
-            .with_rto_max_ms(MAXIMUM_TIMEOUT_MS)
-    }
-
-    fn adopt(&mut self, handle: AssociationHandle, mut association: Association) {
-        association.set_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX));
-        self.handle = handle;
-        self.association = Some(association);
     }
 
     /// Sizes the window for the path.
@@ -305,54 +247,6 @@ impl Sctp {
                 }
                 _ => {}
             }
-        }
-    }
-
-    /// Ends every channel; the association does not come back.
-    pub(crate) fn end(&mut self) {
-        self.is_over = true;
-        self.is_established = false;
-        let open: Vec<ChannelId> = self.channels.keys().copied().collect();
-        open.into_iter().for_each(|id| self.remove(id));
-    }
-
-    fn remove(&mut self, id: ChannelId) {
-        let Some(channel) = self.channels.remove(&id) else {
-            return;
-        };
-        self.in_association_bytes -= channel.in_association_bytes;
-        if let Some(stream) = channel.stream {
-            self.by_stream.remove(&stream);
-        }
-        if channel.state != ChannelState::Unannounced {
-            self.events.push_back(SctpEvent::Closed(id));
-        }
-    }
-
-    fn reset(&mut self, stream: u16) {
-        let reset = self
-            .association
-            .as_mut()
-            .map(|association| association.stream(stream));
-        if let Some(Ok(mut stream)) = reset
-            && let Err(error) = stream.close()
-        {
-            log::debug!("stream cannot be reset: {error}");
-        }
-    }
-
-    fn close_finished(&mut self) {
-        let finished: Vec<(ChannelId, Option<u16>)> = self
-            .channels
-            .values()
-            .filter(|channel| channel.state == ChannelState::Closing && channel.queue.is_empty())
-            .map(|channel| (channel.id, channel.stream))
-            .collect();
-        for (id, stream) in finished {
-            if let Some(stream) = stream {
-                self.reset(stream);
-            }
-            self.remove(id);
         }
     }
 }

@@ -1,24 +1,25 @@
-//! The sending and the receiving side of an SRTP session, with the state of every source.
+//! The cryptographic context of an SRTP session (RFC 3711 section 3.2): made of the keying material of DTLS
+//! (RFC 5764 section 4.2), one [`Sender`] with our keys and one [`Receiver`] with the peer's.
+//!
+//! A packet's index is the rollover counter and the sequence number (RFC 3711 section 3.3.1). The counter is not
+//! sent: both sides estimate it from the highest index so far, so a source has to begin below 2^15 or the first
+//! packets must not be lost. SRTCP carries its index in the packet (section 3.4).
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::cipher::{Cipher, MAX_OVERHEAD_BYTES, Position, RTCP_HEADER_BYTES, rtcp_index};
 use super::key_derivation::{MasterKey, Profile, Purpose};
-use super::replay::{ReplayWindow, estimate_index};
-use crate::error::{Result, TransportError};
+use super::receiver::Receiver;
+use super::sender::Sender;
+use crate::error::Result;
 
-/// How many sources of the peer are tracked; more are refused, only an abusive peer has them.
-const MAX_SOURCES: usize = 4096;
 const RTP_HEADER_BYTES: usize = 12;
-const LAST_RTCP_INDEX: u32 = (1 << 31) - 1;
 
-type BySource<T> = HashMap<u32, T, BuildHasherDefault<SourceHasher>>;
+pub(super) type BySource<T> = HashMap<u32, T, BuildHasherDefault<SourceHasher>>;
 
 /// SSRCs are random enough; one multiplication spreads the ones that are not.
 #[derive(Default)]
-struct SourceHasher(u64);
+pub(super) struct SourceHasher(u64);
 
 impl Hasher for SourceHasher {
     fn finish(&self) -> u64 {
@@ -33,32 +34,6 @@ impl Hasher for SourceHasher {
         self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
-
-/// Why an incoming packet was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Malformed,
-    Unauthenticated,
-    Replayed,
-}
-
-/// Protects outgoing packets.
-pub(crate) struct Sender {
-    rtp: Cipher,
-    rtcp: Cipher,
-    /// The highest packet index sent by each source.
-    highest: BySource<u64>,
-    next_rtcp_index: u32,
-}
-
-/// Opens incoming packets.
-pub(crate) struct Receiver {
-    rtp: Cipher,
-    rtcp: Cipher,
-    rtp_sources: BySource<ReplayWindow>,
-    rtcp_sources: BySource<ReplayWindow>,
-}
-
 /// Makes both sides from the keying material of DTLS.
 pub(crate) fn from_keying_material(
     profile: Profile,
@@ -71,134 +46,13 @@ pub(crate) fn from_keying_material(
     } else {
         (server, client)
     };
-    let sender = Sender {
-        rtp: ours.cipher(Purpose::Rtp)?,
-        rtcp: ours.cipher(Purpose::Rtcp)?,
-        highest: BySource::default(),
-        next_rtcp_index: 1,
-    };
-    let receiver = Receiver {
-        rtp: theirs.cipher(Purpose::Rtp)?,
-        rtcp: theirs.cipher(Purpose::Rtcp)?,
-        rtp_sources: BySource::default(),
-        rtcp_sources: BySource::default(),
-    };
+    let sender = Sender::new(ours.cipher(Purpose::Rtp)?, ours.cipher(Purpose::Rtcp)?);
+    let receiver = Receiver::new(theirs.cipher(Purpose::Rtp)?, theirs.cipher(Purpose::Rtcp)?);
     Ok((sender, receiver))
 }
 
-impl Sender {
-    /// A protected copy of a plain RTP packet.
-    pub(crate) fn protect_rtp(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
-        let Some(header_bytes) = rtp_header_bytes(packet) else {
-            return Err(TransportError::Packet {
-                kind: "RTP",
-                length: packet.len(),
-                reason: "its header is cut short or not of version 2",
-            });
-        };
-        let (sequence_number, ssrc) = (read_u16(packet, 2), read_u32(packet, 8));
-        let highest = self.highest.entry(ssrc).or_insert(u64::from(sequence_number));
-        let index = estimate_index(Some(*highest), sequence_number);
-        *highest = index.max(*highest);
-        let mut protected = Vec::with_capacity(packet.len() + MAX_OVERHEAD_BYTES);
-        protected.extend_from_slice(packet);
-        self.rtp
-            .seal_rtp(&mut protected, header_bytes, Position { ssrc, index })?;
-        Ok(protected)
-    }
-
-    /// A protected copy of a plain compound RTCP packet.
-    pub(crate) fn protect_rtcp(&mut self, compound: &[u8]) -> Result<Vec<u8>> {
-        if compound.len() < RTCP_HEADER_BYTES || compound[0] >> 6 != 2 {
-            return Err(TransportError::Packet {
-                kind: "RTCP",
-                length: compound.len(),
-                reason: "its header is cut short or not of version 2",
-            });
-        }
-        if self.next_rtcp_index > LAST_RTCP_INDEX {
-            return Err(TransportError::Crypto {
-                operation: "RTCP encryption (indices used up)",
-            });
-        }
-        // One counter for all our sources: unique for each of them, as the nonce also has the SSRC.
-        let position = Position {
-            ssrc: read_u32(compound, 4),
-            index: u64::from(self.next_rtcp_index),
-        };
-        self.next_rtcp_index += 1;
-        let mut protected = Vec::with_capacity(compound.len() + MAX_OVERHEAD_BYTES);
-        protected.extend_from_slice(compound);
-        self.rtcp.seal_rtcp(&mut protected, position)?;
-        Ok(protected)
-    }
-}
-
-impl Receiver {
-    /// The plain RTP packet inside a protected one.
-    pub(crate) fn open_rtp(&mut self, protected: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
-        let header_bytes = rtp_header_bytes(protected).ok_or(Refused::Malformed)?;
-        let (sequence_number, ssrc) = (read_u16(protected, 2), read_u32(protected, 8));
-        let known = self.rtp_sources.get_mut(&ssrc);
-        let highest = known.as_ref().and_then(|window| window.highest());
-        let index = estimate_index(highest, sequence_number);
-        if known.as_ref().is_some_and(|window| !window.admits(index)) {
-            return Err(Refused::Replayed);
-        }
-        let mut packet = protected.to_vec();
-        if !self
-            .rtp
-            .open_rtp(&mut packet, header_bytes, Position { ssrc, index })
-        {
-            return Err(Refused::Unauthenticated);
-        }
-        match known {
-            Some(window) => window.record(index),
-            None => record_new(&mut self.rtp_sources, ssrc, index)?,
-        }
-        Ok(packet)
-    }
-
-    /// The plain compound RTCP packet inside a protected one.
-    pub(crate) fn open_rtcp(&mut self, protected: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
-        let range = self
-            .rtcp
-            .rtcp_index_range(protected.len())
-            .ok_or(Refused::Malformed)?;
-        let index = rtcp_index(&protected[range]).ok_or(Refused::Unauthenticated)?;
-        let ssrc = read_u32(protected, 4);
-        let known = self.rtcp_sources.get_mut(&ssrc);
-        if known.as_ref().is_some_and(|window| !window.admits(index)) {
-            return Err(Refused::Replayed);
-        }
-        let mut packet = protected.to_vec();
-        if !self.rtcp.open_rtcp(&mut packet, Position { ssrc, index }) {
-            return Err(Refused::Unauthenticated);
-        }
-        match known {
-            Some(window) => window.record(index),
-            None => record_new(&mut self.rtcp_sources, ssrc, index)?,
-        }
-        Ok(packet)
-    }
-}
-
-fn record_new(
-    sources: &mut BySource<ReplayWindow>,
-    ssrc: u32,
-    index: u64,
-) -> std::result::Result<(), Refused> {
-    if sources.len() >= MAX_SOURCES {
-        return Err(Refused::Unauthenticated);
-    }
-    let mut window = ReplayWindow::default();
-    window.record(index);
-    sources.insert(ssrc, window);
-    Ok(())
-}
-
 /// The length of the RTP header with its sources and extension (RFC 3550 section 5.1).
-fn rtp_header_bytes(packet: &[u8]) -> Option<usize> {
+pub(super) fn rtp_header_bytes(packet: &[u8]) -> Option<usize> {
     if packet.len() < RTP_HEADER_BYTES || packet[0] >> 6 != 2 {
         return None;
     }
@@ -210,34 +64,17 @@ fn rtp_header_bytes(packet: &[u8]) -> Option<usize> {
     (length <= packet.len()).then_some(length)
 }
 
-fn read_u16(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn read_u16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn read_u32(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn read_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-impl fmt::Debug for Sender {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Sender")
-            .field("sources", &self.highest.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Receiver {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Receiver")
-            .field("sources", &self.rtp_sources.len())
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::receiver::Refused;
     use super::*;
 
     const PROFILES: [Profile; 3] = [

@@ -3,7 +3,11 @@
 mod cipher;
 mod context;
 mod key_derivation;
+mod receiver;
 mod replay;
+mod sender;
 
-pub(crate) use context::{Receiver, Refused, Sender, from_keying_material};
+pub(crate) use context::from_keying_material;
 pub(crate) use key_derivation::Profile;
+pub(crate) use receiver::{Receiver, Refused};
+pub(crate) use sender::Sender;

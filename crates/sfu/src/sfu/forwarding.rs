@@ -2,21 +2,18 @@
 
 use std::time::Instant;
 
+use super::delivery::Delivery;
+use super::{Sfu, SfuEvent};
 use crate::connection::{Connection, StreamBinding};
-use crate::down_track::{DownTrack, Outcome};
 use crate::handles::Handle;
 use crate::layer_selector::MAX_LAYERS;
 use crate::rtp_header::RtpView;
 use crate::rtx;
-use crate::sfu::{Sfu, SfuEvent};
-use crate::up_track::{ForwardPacket, Source, TrackView, UpTrack};
-
-/// SSRCs that one transport may have bound.
-const MAX_STREAMS: usize = 1_024;
+use crate::up_track::{Source, UpTrack};
 
 impl Sfu {
     /// Takes one decrypted RTP packet of a publisher.
-    pub(crate) fn handle_rtp(&mut self, now: Instant, handle: Handle, mut packet: Vec<u8>) {
+    pub(super) fn handle_rtp(&mut self, now: Instant, handle: Handle, mut packet: Vec<u8>) {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
@@ -48,49 +45,6 @@ impl Sfu {
         } else {
             self.fan_out(now, binding, accepted.sequence, accepted.newest);
         }
-    }
-
-    /// Binds an unknown SSRC by the mid and rid extensions, or by payload type when only one track can be meant.
-    fn bind(&mut self, handle: Handle, view: &RtpView<'_>) -> Option<StreamBinding> {
-        let connection = self.connections.get_mut(&handle)?;
-        if connection.streams.len() >= MAX_STREAMS {
-            return None;
-        }
-        let ids = connection.extensions;
-        let mid = view.text_extension(ids.mid);
-        let (rid, repaired) = (
-            view.text_extension(ids.rid),
-            view.text_extension(ids.repaired_rid),
-        );
-        let tracks = connection
-            .up_tracks
-            .iter()
-            .filter_map(|track| self.up_tracks.get(track));
-        let found = match mid {
-            Some(mid) => tracks
-                .filter(|track| track.mid == mid)
-                .find_map(|track| binding_in(track, view, rid, repaired)),
-            None => {
-                let mut candidates = tracks.filter_map(|track| binding_in(track, view, rid, repaired));
-                candidates.next().filter(|_| candidates.next().is_none())
-            }
-        }?;
-        let layer = self
-            .up_tracks
-            .get_mut(&found.up_track)?
-            .layers
-            .get_mut(usize::from(found.layer))?;
-        if found.is_rtx {
-            layer.rtx_ssrc = Some(view.ssrc);
-        } else {
-            // Another SSRC for the same layer replaces the one before.
-            if let Some(before) = layer.ssrc {
-                connection.streams.remove(&u64::from(before));
-            }
-            layer.rebind(view.ssrc);
-        }
-        connection.streams.insert(u64::from(view.ssrc), found);
-        Some(found)
     }
 
     fn after_arrival(&mut self, now: Instant, handle: Handle, binding: StreamBinding) {
@@ -208,85 +162,6 @@ impl Sfu {
     }
 }
 
-/// One packet on its way to one subscriber.
-struct Delivery<'a> {
-    down_track: &'a mut DownTrack,
-    connection: &'a mut Connection,
-    view: &'a TrackView,
-    scratch: &'a mut Vec<u8>,
-    errors: u64,
-    wanted: &'a mut [bool; MAX_LAYERS],
-}
-
-impl Delivery<'_> {
-    /// True when at least one packet was sent.
-    fn deliver(&mut self, now: Instant, track: &UpTrack, packet: &ForwardPacket<'_>) -> bool {
-        match self.forward(now, packet) {
-            Outcome::Dropped => false,
-            Outcome::NeedsKeyFrame(layer) => {
-                self.want(layer);
-                false
-            }
-            Outcome::Written { switched, wants } => {
-                if let Some(layer) = wants {
-                    self.want(layer);
-                }
-                if switched && !packet.newest {
-                    self.catch_up(now, track, packet);
-                }
-                true
-            }
-        }
-    }
-
-    fn want(&mut self, layer: u8) {
-        if let Some(wanted) = self.wanted.get_mut(usize::from(layer)) {
-            *wanted = true;
-        }
-    }
-
-    fn forward(&mut self, now: Instant, packet: &ForwardPacket<'_>) -> Outcome {
-        let outcome =
-            self.down_track
-                .forward(now, packet, self.view, &mut self.connection.egress, self.scratch);
-        if matches!(outcome, Outcome::Written { .. }) {
-            self.down_track.started = true;
-            if self.connection.transport.send_rtp(self.scratch).is_err() {
-                self.errors += 1;
-            }
-            self.connection.lower_deadline(self.down_track.deadline());
-        }
-        outcome
-    }
-
-    /// The key frame's first packet came late: what follows it is here already and was not forwarded.
-    fn catch_up(&mut self, now: Instant, track: &UpTrack, packet: &ForwardPacket<'_>) {
-        let layer_index = packet.source.layer;
-        let highest = track
-            .layers
-            .get(usize::from(layer_index))
-            .and_then(|layer| layer.highest())
-            .unwrap_or(0);
-        for sequence in packet.sequence + 1..=highest {
-            match track.forward_packet(layer_index, sequence, true) {
-                Some(next) => {
-                    self.forward(now, &next);
-                }
-                None => {
-                    let stored = track
-                        .layers
-                        .get(usize::from(layer_index))
-                        .and_then(|layer| layer.history.get(sequence));
-                    // Known to be without media, rather than missing.
-                    if stored.is_some() {
-                        self.down_track.skip_number(packet.source, sequence);
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn note_transport_sequence(connection: &mut Connection, view: &RtpView<'_>, now: Instant) {
     let value = view.extension(connection.extensions.transport_wide_cc);
     if let Some(number) = value
@@ -296,33 +171,6 @@ fn note_transport_sequence(connection: &mut Connection, view: &RtpView<'_>, now:
         connection.feedback.record(now, number, view.marker);
         connection.lower_deadline(connection.feedback.deadline());
     }
-}
-
-/// How a packet with an unknown SSRC fits a track.
-fn binding_in(
-    track: &UpTrack,
-    view: &RtpView<'_>,
-    rid: Option<&str>,
-    repaired: Option<&str>,
-) -> Option<StreamBinding> {
-    let is_media = track.payload_type(view.payload_type).is_some();
-    let is_rtx = !is_media && track.media_of_rtx(view.payload_type).is_some();
-    if !is_media && !is_rtx {
-        return None;
-    }
-    let named = if is_rtx { repaired.or(rid) } else { rid };
-    let layer = match named {
-        Some(rid) => track
-            .layer_of_rid(rid)
-            .or_else(|| (track.layers.len() == 1 && track.layers[0].rid.is_none()).then_some(0))?,
-        None if track.layers.len() == 1 => 0,
-        None => return None,
-    };
-    Some(StreamBinding {
-        up_track: track.handle,
-        layer,
-        is_rtx,
-    })
 }
 
 fn unwrap_rtx(track: &UpTrack, layer: u8, packet: &mut Vec<u8>) -> Option<()> {

@@ -1,13 +1,12 @@
-//! What happens inside a connection: packets, time and events on their way between the layers.
+//! Setting a connection up and ending it: ICE, then DTLS over its path, then the keys and SCTP.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{MAX_HELD_PACKETS, MAX_QUEUED_EVENTS, Transport};
+use super::{MAX_HELD_PACKETS, Transport};
 use crate::dtls::{Dtls, DtlsOutput};
 use crate::error::{Result, TransportError};
 use crate::ice::Ice;
-use crate::sctp::SctpEvent;
 use crate::srtp;
 use crate::statistics::TransportStatistics;
 use crate::types::{Received, Transmit, TransportEvent};
@@ -26,14 +25,6 @@ impl Transport {
         self.is_now_known = true;
     }
 
-    pub(super) fn count_unsent(&mut self) {
-        if self.sender.is_some() && self.is_secure {
-            self.statistics.overflowed_packets += 1;
-        } else {
-            self.statistics.not_connected_packets += 1;
-        }
-    }
-
     /// Queues a packet for the nominated pair; without consent of the peer there is none.
     pub(super) fn transmit(&mut self, contents: Vec<u8>) {
         let Some(path) = self.ice.path() else {
@@ -47,51 +38,6 @@ impl Transport {
             contents,
         };
         push_transmit(&mut self.transmits, &mut self.statistics, transmit);
-    }
-
-    pub(super) fn handle_rtp(&mut self, contents: &[u8]) {
-        if self.events.len() >= MAX_QUEUED_EVENTS {
-            self.statistics.overflowed_packets += 1;
-            return;
-        }
-        let opened = match &mut self.receiver {
-            Some(receiver) => receiver.open_rtp(contents),
-            None => Err(srtp::Refused::Unauthenticated),
-        };
-        match opened {
-            Ok(packet) => {
-                self.statistics.rtp_packets_received += 1;
-                self.events.push_back(TransportEvent::Rtp(packet));
-            }
-            Err(refused) => self.count_refused(refused),
-        }
-    }
-
-    pub(super) fn handle_rtcp(&mut self, contents: &[u8]) {
-        if self.events.len() >= MAX_QUEUED_EVENTS {
-            self.statistics.overflowed_packets += 1;
-            return;
-        }
-        let opened = match &mut self.receiver {
-            Some(receiver) => receiver.open_rtcp(contents),
-            None => Err(srtp::Refused::Unauthenticated),
-        };
-        match opened {
-            Ok(compound) => {
-                self.statistics.rtcp_packets_received += 1;
-                self.events.push_back(TransportEvent::Rtcp(compound));
-            }
-            Err(refused) => self.count_refused(refused),
-        }
-    }
-
-    pub(super) fn count_refused(&mut self, refused: srtp::Refused) {
-        let counter = match refused {
-            srtp::Refused::Malformed => &mut self.statistics.malformed_packets,
-            srtp::Refused::Unauthenticated => &mut self.statistics.unauthenticated_packets,
-            srtp::Refused::Replayed => &mut self.statistics.replayed_packets,
-        };
-        *counter += 1;
     }
 
     pub(super) fn handle_stun(&mut self, received: &Received<'_>) {
@@ -219,60 +165,6 @@ impl Transport {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Moves the channels on: their packets go through DTLS, one record each. Done only when events
-    /// or packets are asked for, so that a batch of packets or messages is worked off at once.
-    pub(super) fn process_sctp(&mut self) {
-        if self.sctp.has_work() && self.is_now_known && self.is_secure && self.over.is_none() {
-            self.sctp.set_round_trip_time(self.ice.round_trip_time());
-            let Transport {
-                dtls,
-                ice,
-                sctp,
-                held,
-                transmits,
-                statistics,
-                last_now,
-                ..
-            } = self;
-            let mut failure = None;
-            if let Some(dtls) = dtls {
-                sctp.process(*last_now, &mut |packet| {
-                    let sent = dtls.send(packet).and_then(|()| {
-                        dtls.poll(&mut |output| {
-                            if let DtlsOutput::Packet(packet) = output {
-                                send_dtls(packet, ice, held, transmits, statistics);
-                            }
-                        })
-                    });
-                    failure = sent.err().or(failure.take());
-                });
-            }
-            if let Some(reason) = failure {
-                self.fail(format!("DTLS failed: {reason}"));
-            }
-        }
-        self.take_sctp_events();
-    }
-
-    pub(super) fn take_sctp_events(&mut self) {
-        while let Some(event) = self.sctp.poll_event() {
-            let event = match event {
-                SctpEvent::Open(id, label) => TransportEvent::ChannelOpen { id, label },
-                SctpEvent::Message(id, data) => {
-                    self.statistics.messages_received += 1;
-                    TransportEvent::ChannelMessage { id, data }
-                }
-                SctpEvent::Closed(id) => TransportEvent::ChannelClosed(id),
-                SctpEvent::Writable(id) => TransportEvent::ChannelWritable(id),
-                SctpEvent::Refused => {
-                    self.statistics.refused_messages += 1;
-                    continue;
-                }
-            };
-            self.events.push_back(event);
-        }
-    }
-
     pub(super) fn fail(&mut self, reason: String) {
         if self.over.is_none() {
             log::debug!("connection failed: {reason}");
@@ -304,7 +196,7 @@ fn push_transmit(
 }
 
 /// Queues a DTLS packet, or holds it until there is a path.
-fn send_dtls(
+pub(super) fn send_dtls(
     packet: &[u8],
     ice: &Ice,
     held: &mut VecDeque<Vec<u8>>,
