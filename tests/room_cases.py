@@ -607,6 +607,8 @@ async def test_what_was_sent_before_leaving_arrives(rooms: Rooms) -> None:
     _, events = await rooms.join("receiver")
     for visit, size in enumerate((10, 20_000), 1):
         sender, _ = await rooms.join("sender")
+        # Servers tell of visitors in batches, and not at all of a visit that is over by then.
+        await events.wait("participant_connected", count=visit)
         for number in range(20):
             await within(sender.local_participant.publish_data(bytes([number]) * size))
         await sender.disconnect()
@@ -838,6 +840,7 @@ async def test_pictures_may_change_their_size(rooms: Rooms) -> None:
 async def test_handlers_may_use_the_room(rooms: Rooms) -> None:
     sender, own = await rooms.join("sender")
     viewer, events = await rooms.join("viewer")
+    await own.wait("participant_connected")
     tasks = []
 
     def refuse(publication: rtc.RemoteTrackPublication, _who: object) -> None:
