@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from greenroom import _engine
 from greenroom.signalling.client_description import MAX_MESSAGE_BYTES
 
 from .errors import PublishDataError
-from .publisher import LOSSY, RELIABLE
+from .publisher import LOSSY, RELIABLE, Publisher
+from .replay import ReplayBuffer
 from .state import ParticipantState
 from .waiting import wait_future
 
@@ -28,10 +30,15 @@ CHANNEL_TIMEOUT_S = 15.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Payload bytes of calls that wait for room in a channel; further calls fail at once."""
 _SENDS_BETWEEN_YIELDS = 64
+_ENGINE_WORD_TIMEOUT_S = 1.0
 _FLUSH_LIMIT_S = 0.4
 _FLUSH_POLL_S = 0.005
 _SENDER_TTL_S = 30.0
 _MAX_SENDERS = 10_000
+
+
+class _ChannelGone(Exception):
+    """The engine refused a send: the channel, or its connection, is closed."""
 
 
 class DataSender:
@@ -47,9 +54,13 @@ class DataSender:
         """Calls that wait for their turn, by channel: while there are any, nobody may overtake."""
         self._waiting_bytes = 0
         self._sent_without_yield = 0
+        self._replay = ReplayBuffer()
+        self._to_send_again: list[bytes] = []
+        """Of a session that was lost: packets that nobody acknowledged."""
 
     async def send(self, packet: models.DataPacket, *, reliable: bool) -> None:
-        """Hand one packet to its channel. PublishDataError when it is too large, or no channel opens."""
+        """Hand one packet to its channel; while reconnecting, wait for the end of that. PublishDataError when
+        it is too large, no channel opens, or too much waits already."""
         if self._session.closed:
             raise PublishDataError("data can't be sent: the room is not connected; connect first")
         local = self._session.state.local.info
@@ -63,13 +74,18 @@ class DataSender:
         # An agent may speak for somebody else; servers put anybody else's own name there.
         packet.participant_identity = packet.participant_identity or self._session.state.local.identity
         size = packet.ByteSize()
-        if not self._waiting[label] and self._session.publisher.link.is_open(
-            self._session.publisher.channels[label]
+        if (
+            not self._waiting[label]
+            and not self._session.reconnector.active
+            and self._session.publisher.link.is_open(self._session.publisher.channels[label])
         ):
             self._check_size(size)
-            if self._try_send(label, packet):
-                await self._yield_sometimes()
-                return
+            try:
+                if self._try_send(label, packet):
+                    await self._yield_sometimes()
+                    return
+            except _ChannelGone:
+                pass  # the way that waits finds out why
         await self._wait_and_send(label, packet, size)
 
     async def _wait_and_send(self, label: str, packet: models.DataPacket, size: int) -> None:
@@ -83,33 +99,111 @@ class DataSender:
         self._waiting[label] += 1
         try:
             async with self._turns[label]:
-                await self._open(label)
-                self._check_size(size)
-                channel = self._session.publisher.channels[label]
-                while not self._try_send(label, packet):
-                    await self._changed(label, self._session.publisher.link.channel_changed(channel))
+                while not await self._send_when_possible(label, packet, size):
+                    await self._reconnected(label)
         finally:
             self._waiting[label] -= 1
             self._waiting_bytes -= size
+
+    async def _send_when_possible(self, label: str, packet: models.DataPacket, size: int) -> bool:
+        """False when the channel was lost and a new one is on its way."""
+        await self._reconnected(label)
+        publisher = self._session.publisher
+        try:
+            await self._open(label)
+            self._check_size(size)
+            while not self._try_send(label, packet):
+                await publisher.link.channel_changed(publisher.channels[label])
+                if self._session.reconnector.active:
+                    return False
+        except (_ChannelGone, ConnectionError) as error:
+            if self._session.closed or not await self._is_lost(publisher):
+                raise PublishDataError(f"the {label} data channel is gone: {error}") from error
+            return False
+        return True
+
+    async def _is_lost(self, publisher: Publisher) -> bool:
+        """Whether the connection has failed. The engine's word on it may come a moment after a refused call."""
+        deadline = time.monotonic() + _ENGINE_WORD_TIMEOUT_S
+        while publisher.link.alive and not self._session.reconnector.active:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    async def _reconnected(self, label: str) -> None:
+        try:
+            await self._session.reconnector.settled()
+        except ConnectionError as error:
+            raise PublishDataError(f"the {label} data channel is gone: {error}") from error
 
     def _try_send(self, label: str, packet: models.DataPacket) -> bool:
         if label == RELIABLE:
             packet.sequence = self._sequence + 1
         data = packet.SerializeToString()
+        link, channel = self._session.publisher.link, self._session.publisher.channels[label]
         try:
-            sent = self._session.publisher.link.peer.send(self._session.publisher.channels[label], data)
+            sent = link.peer.send(channel, data)
         except _engine.EngineError as error:
-            raise PublishDataError(f"data packet of {len(data)} bytes was not sent: {error}") from error
+            raise _ChannelGone(str(error)) from error
         if sent and label == RELIABLE:
             self._sequence += 1
+            if self._replay.add(self._sequence, data):
+                self._replay.trim(link.peer.buffered_amount(channel))
         return sent
+
+    # ---- reconnecting ----
+
+    async def replay(self, last_sequence: int) -> None:
+        """After a resume: send again what the server has not seen. It drops what it has."""
+        await self._send_all(self._replay.after(last_sequence))
+
+    def forget_acknowledged(self) -> None:
+        """The path may be dead: note what got through while the engine can still tell."""
+        publisher = self._session.publisher
+        if publisher.link.alive:
+            with contextlib.suppress(_engine.EngineError):
+                self._replay.trim(publisher.link.peer.buffered_amount(publisher.channels[RELIABLE]))
+
+    def session_lost(self) -> None:
+        """The session ends, and another follows: its sequence begins anew. What was sent into a path that had
+        been dead for a while will be sent again. Otherwise nobody can tell what the server passed on before it
+        ended the session, and no packet may arrive twice."""
+        if self._session.publisher.link.was_silent:
+            self.forget_acknowledged()
+            self._to_send_again += self._replay.take()
+        else:
+            self._replay.take()
+        self._sequence = 0
+
+    async def send_again(self) -> None:
+        """In the new session, before anything else."""
+        while self._to_send_again:
+            packet = models.DataPacket.FromString(self._to_send_again[0])
+            packet.sequence = self._sequence + 1
+            packet.participant_sid = ""
+            data = packet.SerializeToString()
+            await self._send_all([data])
+            self._sequence += 1
+            self._replay.add(self._sequence, data)
+            del self._to_send_again[0]
+
+    async def _send_all(self, packets: list[bytes]) -> None:
+        if not packets:
+            return
+        await self._open(RELIABLE)
+        publisher = self._session.publisher
+        channel = publisher.channels[RELIABLE]
+        for packet in packets:
+            while not publisher.link.peer.send(channel, packet):
+                await publisher.link.channel_changed(channel)
 
     async def flush(self) -> None:
         """Before a polite end: wait, not long, until the server has what was sent reliably."""
         publisher = self._session.publisher
         channel = publisher.channels[RELIABLE]
         deadline = time.monotonic() + _FLUSH_LIMIT_S
-        while publisher.link.is_open(channel) and time.monotonic() < deadline:
+        while publisher.link.is_up and publisher.link.is_open(channel) and time.monotonic() < deadline:
             try:
                 if publisher.link.peer.buffered_amount(channel) == 0:
                     return

@@ -86,6 +86,10 @@ class ConnectTimeoutError(ConnectError, TimeoutError):
     """The deadline for the whole of `connect` passed."""
 
 
+class SessionEndedError(ConnectionError):
+    """What was waited for can't happen any more: the room is disconnected."""
+
+
 class _RoomError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)

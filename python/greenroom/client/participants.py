@@ -145,6 +145,7 @@ def _add_publication(
 def _publish(session: Session, participant: ParticipantState, info: models.TrackInfo) -> None:
     publication = _add_publication(session, participant, info)
     session.emit("track_published", publication.facade, participant.facade)
+    session.wishes.restore(publication)
     session.media.attach_waiting(publication)
 
 

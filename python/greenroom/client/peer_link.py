@@ -35,10 +35,12 @@ class PeerLink:
         include_loopback: bool,
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
+        on_ice_state: Callable[[str], None] = lambda state: None,
     ) -> None:
         self.name = name
         self._on_message = on_message
         self._on_failed = on_failed
+        self._on_ice_state = on_ice_state
         loop = asyncio.get_running_loop()
         self._port = LoopEventPort.of(loop)
         self.peer = _engine.Peer(
@@ -60,6 +62,14 @@ class PeerLink:
         self._early_candidates: list[str] = []
         self._added_candidates: set[str] = set()
         self._remote: RemoteTransport | None = None
+        self._restarting = False
+        """ICE has new credentials, ours or the server's, and is not up with them yet."""
+        self._restart_offered = False
+        """We began the restart, and the server's half is missing."""
+        self._why_failed = ""
+        self.was_silent = False
+        """When it ended, nothing had come for a while."""
+        self._up_waiters: list[asyncio.Future[None]] = []
         try:
             self._candidates = tuple(self.peer.gather(include_loopback=include_loopback))
         except BaseException:
@@ -76,11 +86,53 @@ class PeerLink:
         """What the server takes on a channel (0: no limit); None before it has said so."""
         return None if self._remote is None else self._remote.max_message_size
 
+    @property
+    def is_dtls_client(self) -> bool:
+        return self._remote is not None and self._remote.dtls_active
+
+    def is_label_open(self, label: str) -> bool:
+        """A channel of this label, ours or the server's, is open."""
+        return any(self._labels.get(channel) == label for channel in self._open)
+
+    @property
+    def alive(self) -> bool:
+        """Neither closed nor failed."""
+        return not self.closed and not self._why_failed
+
+    @property
+    def is_up(self) -> bool:
+        """Media flows, also with the credentials of the last ICE restart."""
+        return (
+            self.alive
+            and not self._restarting
+            and self.connected.done()
+            and self.ice_state not in ("disconnected", "failed", "closed")
+        )
+
+    async def up(self) -> None:
+        """Return when media flows. ConnectionError when it can't any more."""
+        while not self.is_up:
+            if not self.alive:
+                raise ConnectionError(self._why_failed or f"{self.name} connection is closed")
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._up_waiters.append(future)
+            await future
+
+    def restart_ice(self) -> None:
+        """The next offer carries new credentials. Nothing before the server's first description."""
+        if self._remote is not None:
+            self.peer.restart_ice()
+            self._restarting = self._restart_offered = True
+
     def set_remote(self, remote: RemoteTransport) -> None:
-        """The server's half. Only new credentials reach the engine again; new candidates always do."""
+        """The server's half. Only new credentials reach the engine again; new candidates always do.
+
+        New credentials in an offer are a restart of ICE, which the answer takes part in with new ones of ours.
+        """
         last, self._remote = self._remote, remote
         if last is None or (last.ice_ufrag, last.ice_pwd) != (remote.ice_ufrag, remote.ice_pwd):
             self._added_candidates.clear()
+            self._restarting = last is not None
             self.peer.set_remote(
                 ice_ufrag=remote.ice_ufrag,
                 ice_pwd=remote.ice_pwd,
@@ -89,6 +141,9 @@ class PeerLink:
                 ice_lite=remote.ice_lite,
                 max_message_size=remote.max_message_size,
             )
+            if last is not None and not self._restart_offered:
+                self.peer.restart_ice()
+            self._restart_offered = False
         early, self._early_candidates = self._early_candidates, []
         for candidate in (*remote.candidates, *early):
             self._add_candidate(candidate)
@@ -102,7 +157,7 @@ class PeerLink:
             return
         if not isinstance(candidate, str) or not candidate:
             return
-        if self._remote is None:
+        if self._remote is None or self._restart_offered:
             if len(self._early_candidates) < _MAX_CANDIDATES:
                 self._early_candidates.append(candidate)
             return
@@ -158,8 +213,15 @@ class PeerLink:
     def _end(self, error: Exception) -> None:
         if not self.connected.done():
             self.connected.set_exception(error)
+        self._wake_up_waiters()
         for channel in list(self._channel_waiters):
             self._wake(channel, error)
+
+    def _wake_up_waiters(self) -> None:
+        waiters, self._up_waiters = self._up_waiters, []
+        for future in waiters:
+            if not future.done():
+                future.set_result(None)
 
     def _wake(self, channel: int, error: Exception | None = None) -> None:
         for future in self._channel_waiters.pop(channel, ()):
@@ -178,13 +240,22 @@ class PeerLink:
     def _connected(self, _: None) -> None:
         if not self.connected.done():
             self.connected.set_result(None)
+        if not self._restart_offered:
+            self._restarting = False
+        self.ice_state = "connected"
+        self._wake_up_waiters()
 
     def _failed(self, why: str) -> None:
+        self._why_failed = why
         self._end(ConnectionError(why))
         self._on_failed(why)
 
     def _ice_state(self, state: str) -> None:
+        if state in ("connected", "disconnected"):
+            self.was_silent = state == "disconnected"
         self.ice_state = state
+        self._wake_up_waiters()
+        self._on_ice_state(state)
 
     def _channel_open(self, payload: tuple[int, str]) -> None:
         channel, label = payload

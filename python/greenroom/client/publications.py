@@ -18,9 +18,9 @@ from greenroom.signalling.sdp import MediaKind
 
 from .errors import PublishTrackError, UnpublishTrackError
 from .options import PublishOptions
-from .publisher import StartSender
+from .publisher import Publisher, StartSender
 from .state import UNKNOWN_TRACK_SID, PublicationState, TrackState
-from .waiting import wait_future
+from .waiting import gather, wait_future
 
 if TYPE_CHECKING:
     from .session import Session
@@ -40,6 +40,7 @@ class Publications:
         self._session = session
         self._announced: dict[str, asyncio.Future[models.TrackInfo]] = {}
         """add_track messages without a reply, by cid."""
+        self._requests: dict[str, proto.AddTrackRequest] = {}
         self._early_subscribed: set[str] = set()
         """`track_subscribed` that came before the publication was ours to tell."""
 
@@ -62,31 +63,53 @@ class Publications:
             raise PublishTrackError(
                 f"video codec {options.video_codec!r} can't be sent; use VP8 or H264", "unsupported_codec"
             )
-        encodings = _encodings(options, size) if is_video else []
-        cid = f"TR_{secrets.token_hex(12)}"
-        request = add_track_request(track, cid, options, encodings, payload.codec, size)
-        publication = PublicationState(models.TrackInfo(), self._session.state.local, cid=cid)
+        await self._settled()
+        if track.publication is not None:
+            raise PublishTrackError(f"track {track.name!r} is published already", "published")
+        publication = PublicationState(
+            models.TrackInfo(), self._session.state.local, options=options, size=size
+        )
         track.publication = publication
+        publisher = self._session.publisher
         try:
-            publication.info = await self._announce(cid, request)
-            offered = OfferedTrack(
-                mid=self._session.publisher.next_mid(),
-                kind=MediaKind.VIDEO if is_video else MediaKind.AUDIO,
-                cid=cid,
-                stream_id=self._session.state.local.sid,
-                payload=payload,
-                layers=_layers(encodings, payload.rtx_payload_type is not None),
-            )
-            publication.mid = offered.mid
-            start = (
-                _video_sender(engine_source, options) if is_video else _audio_sender(engine_source, options)
-            )
-            await self._session.publisher.add_track(offered, start)
+            publication.info = await self._negotiate(publication, track)
         except BaseException:
-            self._abandon(publication, track)
+            self._abandon(publication, track, publisher)
             raise
         self._published(publication, track)
         return publication
+
+    async def _settled(self) -> None:
+        try:
+            await self._session.reconnector.settled()
+        except ConnectionError as error:
+            raise PublishTrackError(
+                "the session ended before the track was published", "session_ended"
+            ) from error
+
+    async def _negotiate(self, publication: PublicationState, track: TrackState) -> models.TrackInfo:
+        """Announce the track and send it; the server's description of it."""
+        options, size = publication.options, publication.size
+        is_video = track.kind == models.TrackType.VIDEO
+        payload = PUBLISH_PAYLOADS[options.video_codec if is_video else "opus"]
+        encodings = _encodings(options, size) if is_video else []
+        publication.cid = cid = f"TR_{secrets.token_hex(12)}"
+        info = await self._announce(
+            cid, add_track_request(track, cid, options, encodings, payload.codec, size)
+        )
+        offered = OfferedTrack(
+            mid=self._session.publisher.next_mid(),
+            kind=MediaKind.VIDEO if is_video else MediaKind.AUDIO,
+            cid=cid,
+            stream_id=self._session.state.local.sid,
+            payload=payload,
+            layers=_layers(encodings, payload.rtx_payload_type is not None),
+        )
+        publication.mid = offered.mid
+        source = track.source._engine_source
+        start = _video_sender(source, options) if is_video else _audio_sender(source, options)
+        await self._session.publisher.add_track(offered, start)
+        return info
 
     def unpublish(self, track_sid: str) -> None:
         """Stop sending and end the section. UnpublishTrackError when no track of ours has this SID."""
@@ -105,8 +128,9 @@ class Publications:
         if publication is None or publication.facade is None:
             return
         publication.info.muted = muted
-        self._session.publisher.link.peer.set_sender_muted(publication.mid, muted)
-        self._session.send("mute", proto.MuteTrackRequest(sid=publication.sid, muted=muted))
+        if publication.mid:  # else it is published again in a moment, muted or not
+            self._session.publisher.link.peer.set_sender_muted(publication.mid, muted)
+            self._session.send("mute", proto.MuteTrackRequest(sid=publication.sid, muted=muted))
         event = "track_muted" if muted else "track_unmuted"
         self._session.emit(event, publication.participant.facade, publication.facade)
 
@@ -150,7 +174,7 @@ class Publications:
     def quality_wanted(self, message: proto.SubscribedQualityUpdate) -> None:
         """Dynacast: stop layers nobody watches, start those somebody does."""
         publication = self._session.state.local.publications.get(message.track_sid)
-        if publication is None or not self._session.options.dynacast:
+        if publication is None or not publication.mid or not self._session.options.dynacast:
             return
         qualities = message.subscribed_qualities
         if message.subscribed_codecs:
@@ -163,14 +187,58 @@ class Publications:
             if quality in wanted:
                 self._session.publisher.link.peer.set_layer_active(publication.mid, rid, wanted[quality])
 
+    # ---- reconnecting ----
+
+    def ask_again(self) -> None:
+        """After a resume: announcements whose reply has not come may have been lost with the connection."""
+        for request in self._requests.values():
+            self._session.send("add_track", request)
+
+    def lose_senders(self) -> None:
+        """The publisher connection is gone: nothing is sent until `republish`."""
+        self._fail_announced("the session was restarted before the track was published", "restarted")
+        self._early_subscribed.clear()
+        for publication in self._session.state.local.publications.values():
+            publication.mid = ""
+
+    async def republish(self) -> dict[str, str]:
+        """Publish every local track again, together. A track that can't be is logged and ends.
+        Returns the new SIDs by the old ones."""
+        local = list(self._session.state.local.publications.values())
+        renamed = await gather([self._republish(publication) for publication in local])
+        return dict(pair for pair in renamed if pair is not None)
+
+    async def _republish(self, publication: PublicationState) -> tuple[str, str] | None:
+        session, track = self._session, publication.track
+        previous_sid = publication.sid
+        if track is None:
+            return None
+        try:
+            info = await self._negotiate(publication, track)
+        except PublishTrackError as error:
+            if error.reason in ("session_ended", "restarted"):
+                raise ConnectionError(error.message) from error
+            _logger.warning("track %r could not be published again: %s", track.name, error)
+            self._end(publication)
+            return None
+        if publication.track is None:  # unpublished meanwhile
+            session.publisher.remove_track(publication.mid)
+            return None
+        session.state.local.publications.pop(previous_sid, None)
+        publication.info = info
+        track.sid = publication.sid
+        session.state.local.publications[publication.sid] = publication
+        self._send_muted(publication, track)
+        session.state.local.tracks_changed()
+        session.emit("local_track_republished", publication.facade, previous_sid)
+        self._tell_early_subscriber(publication)
+        return previous_sid, publication.sid
+
+    # ---- the end ----
+
     def close(self) -> None:
         """The session is over: nobody may wait on it."""
-        for future in self._announced.values():
-            if not future.done():
-                future.set_exception(
-                    PublishTrackError("the session ended before the track was published", "session_ended")
-                )
-                future.exception()
+        self._fail_announced("the session ended before the track was published", "session_ended")
         for publication in self._session.state.local.publications.values():
             first = publication.first_subscriber
             if first is not None and not first.done():
@@ -181,10 +249,17 @@ class Publications:
 
     # ---- inside ----
 
+    def _fail_announced(self, message: str, reason: str) -> None:
+        for future in self._announced.values():
+            if not future.done():
+                future.set_exception(PublishTrackError(message, reason))
+                future.exception()
+
     async def _announce(self, cid: str, request: proto.AddTrackRequest) -> models.TrackInfo:
         future: asyncio.Future[models.TrackInfo] = asyncio.get_running_loop().create_future()
         self._announced[cid] = future
-        self._session.send("add_track", request)
+        self._requests[cid] = request
+        self._session.send("add_track", request, urgent=True)
         try:
             return await wait_future(future, PUBLISH_TIMEOUT_S)
         except asyncio.TimeoutError as error:
@@ -193,6 +268,7 @@ class Publications:
             ) from error
         finally:
             self._announced.pop(cid, None)
+            self._requests.pop(cid, None)
 
     def _published(self, publication: PublicationState, track: TrackState) -> None:
         session = self._session
@@ -201,13 +277,21 @@ class Publications:
         publication.first_subscriber = asyncio.get_running_loop().create_future()
         publication.facade = session.facade.make_publication(publication)
         session.state.local.publications[publication.sid] = publication
-        if track.muted:
-            session.publisher.link.peer.set_sender_muted(publication.mid, True)
-        if publication.info.muted != track.muted:
-            publication.info.muted = track.muted
-            session.send("mute", proto.MuteTrackRequest(sid=publication.sid, muted=track.muted))
+        self._send_muted(publication, track)
         session.state.local.tracks_changed()
         session.emit("local_track_published", publication.facade, track.facade)
+        self._tell_early_subscriber(publication)
+
+    def _send_muted(self, publication: PublicationState, track: TrackState) -> None:
+        """The track may have been muted or unmuted since it was announced."""
+        if track.muted:
+            self._session.publisher.link.peer.set_sender_muted(publication.mid, True)
+        if publication.info.muted != track.muted:
+            publication.info.muted = track.muted
+            message = proto.MuteTrackRequest(sid=publication.sid, muted=track.muted)
+            self._session.send("mute", message, urgent=True)
+
+    def _tell_early_subscriber(self, publication: PublicationState) -> None:
         if publication.sid in self._early_subscribed:
             self._early_subscribed.discard(publication.sid)
             self._first_subscriber(publication)
@@ -219,15 +303,17 @@ class Publications:
         first.set_result(None)
         self._session.emit("local_track_subscribed", publication.track.facade)
 
-    def _abandon(self, publication: PublicationState, track: TrackState) -> None:
+    def _abandon(self, publication: PublicationState, track: TrackState, publisher: Publisher) -> None:
         track.publication = None
-        if publication.mid and not self._session.closed:
-            self._session.publisher.remove_track(publication.mid)
+        # After a restart the same section belongs to another track.
+        if publication.mid and publisher.link.alive:
+            publisher.remove_track(publication.mid)
 
     def _end(self, publication: PublicationState) -> None:
         session, track = self._session, publication.track
         session.state.local.publications.pop(publication.sid, None)
-        session.publisher.remove_track(publication.mid)
+        if publication.mid and session.publisher.link.alive:
+            session.publisher.remove_track(publication.mid)
         publication.track = None
         if track is not None:
             track.publication = None

@@ -51,6 +51,7 @@ class Publisher:
         send_offer: Callable[[proto.SessionDescription], None],
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
+        on_ice_state: Callable[[str], None] = lambda state: None,
     ) -> None:
         self.link = PeerLink(
             "publisher",
@@ -60,6 +61,7 @@ class Publisher:
             include_loopback=include_loopback,
             on_message=on_message,
             on_failed=on_failed,
+            on_ice_state=on_ice_state,
         )
         self.channels = {
             RELIABLE: self.link.open_channel(RELIABLE),
@@ -116,6 +118,18 @@ class Publisher:
         self._answer_timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._unanswered)
         self._send_offer(proto.SessionDescription(type="offer", sdp=description.to_text(), id=self._offer_id))
 
+    def restart(self) -> None:
+        """A new signal connection: offer again, with an ICE restart. An answer to an earlier offer is lost.
+        Nothing when no offer was made."""
+        if not self.negotiated:
+            return
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+        self._outstanding = None
+        self._negotiate_again = False
+        self.link.restart_ice()
+        self.negotiate()
+
     def take_answer(self, answer: proto.SessionDescription) -> None:
         """Apply the server's answer. One for another offer, or that can't be read, is logged and skipped."""
         if self._outstanding is None or (answer.id and answer.id != self._offer_id):
@@ -135,10 +149,10 @@ class Publisher:
                 self._start(sender, description)
         self._finish("")
 
-    def close(self) -> None:
+    def close(self, why: str = "the session ended", reason: str = "session_ended") -> None:
         if self._answer_timer is not None:
             self._answer_timer.cancel()
-        self._fail_waiting("the session ended", "session_ended")
+        self._fail_waiting(why, reason)
         self.link.close()
 
     def _start(self, sender: _Sender, answer: SessionDescription) -> None:

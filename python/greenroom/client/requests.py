@@ -24,6 +24,7 @@ class Requests:
         self._turn = asyncio.Lock()
         self._last_id = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._unanswered: dict[int, proto.UpdateParticipantMetadata] = {}
 
     async def update_own(
         self, *, metadata: str = "", name: str = "", attributes: dict[str, str] | None = None
@@ -31,20 +32,20 @@ class Requests:
         """Change what is given and wait for the server's word. RequestError when it refuses or stays
         silent."""
         async with self._turn:
-            if self._session.closed:
+            try:
+                await self._session.reconnector.settled()
+            except ConnectionError as error:
                 raise RequestError(
                     "own metadata can't be changed: the room is not connected", "not_connected"
-                )
+                ) from error
             self._last_id += 1
             request_id = self._last_id
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting[request_id] = future
-            self._session.send(
-                "update_metadata",
-                proto.UpdateParticipantMetadata(
-                    metadata=metadata, name=name, attributes=attributes or {}, request_id=request_id
-                ),
+            self._unanswered[request_id] = request = proto.UpdateParticipantMetadata(
+                metadata=metadata, name=name, attributes=attributes or {}, request_id=request_id
             )
+            self._session.send("update_metadata", request)
             try:
                 await wait_future(future, REQUEST_TIMEOUT_S)
             except asyncio.TimeoutError as error:
@@ -53,6 +54,7 @@ class Requests:
                 ) from error
             finally:
                 self._waiting.pop(request_id, None)
+                self._unanswered.pop(request_id, None)
 
     def answered(self, request_id: int, reason: str, text: str) -> None:
         """The server's `request_response`. Nothing for an unknown number."""
@@ -67,10 +69,17 @@ class Requests:
                 RequestError(f"the server refused the change ({reason}): {text}{advice}", reason)
             )
 
-    def close(self) -> None:
+    def ask_again(self) -> None:
+        """After a resume: what has no answer yet may have been lost with the connection."""
+        for request in self._unanswered.values():
+            self._session.send("update_metadata", request)
+
+    def fail(self, message: str, reason: str) -> None:
+        """The session that was asked is gone."""
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(
-                    RequestError("the session ended before the change was made", "session_ended")
-                )
+                future.set_exception(RequestError(message, reason))
                 future.exception()
+
+    def close(self) -> None:
+        self.fail("the session ended before the change was made", "session_ended")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import platform
 import time
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from livekit.protocol import models
@@ -31,8 +31,11 @@ from .errors import (
 from .events import EventQueue, Gate
 from .media_tracks import MediaTracks
 from .options import SessionOptions
+from .peer_link import PeerLink
 from .publications import Publications
 from .publisher import Publisher
+from .reconnect import LEAVE_TRIGGERS, LeaveAction, Trigger, leave_action, reason_name
+from .reconnector import Reconnector
 from .requests import Requests
 from .signal_connection import SignalConnection
 from .signals import AT_ONCE, WHEN_CONNECTED
@@ -40,14 +43,18 @@ from .state import Facade, ParticipantState, RoomState
 from .streams_incoming import IncomingStreams
 from .subscriber import Subscriber
 from .waiting import run_within
+from .wishes import Wishes
 
 _logger = logging.getLogger("livekit")
 _T = TypeVar("_T")
 
-LEAVE_GRACE_S = 0.5
-"""A server that ends a session may close its media before its `leave`, which has the reason, is read."""
-
 DisconnectReason = models.DisconnectReason
+
+MAX_QUEUED_REQUESTS = 4096
+"""Requests made while reconnecting; further ones are dropped with a warning."""
+MAX_ALTERNATIVE_URLS = 16
+_ALWAYS_SENT = frozenset({"sync_state", "trickle", "offer", "answer", "simulate", "leave"})
+"""These belong to one signal connection, and are of no use on a later one."""
 
 
 class Session:
@@ -78,12 +85,22 @@ class Session:
         """Keeps room matters back until `connect` has returned."""
         self.sid: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.sid.add_done_callback(_consume)
+        self.wishes = Wishes(self)
+        self.reconnector = Reconnector(self)
+        self.restarted: list[Callable[[], None]] = []
+        """Called when this session is given up for a new one: whatever waits on it must fail."""
+        self.seen: set[str] | None = None
+        """While resuming: who was named in an update since."""
         self._events = EventQueue(facade.emit)
+        self._url = ""
+        self._alternative_urls: list[str] = []
+        self._pings = (0, 0)
         self._signal: SignalConnection | None = None
+        self._queued: deque[tuple[str, Any]] = deque()
+        self._subscription_permission: proto.SubscriptionPermission | None = None
         self._farewell_task: asyncio.Task[None] | None = None
         self._end_before_connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end_before_connected.add_done_callback(_consume)
-        self._late_end: asyncio.TimerHandle | None = None
         self._joined_room = False
         """`connect` has succeeded: from here an end is told by an event, not by an error."""
 
@@ -93,7 +110,7 @@ class Session:
         """Join. On any error, and when cancelled, everything is freed before this raises."""
         self._check_options()
         deadline = time.monotonic() + self.options.connect_timeout_s
-        self.token = token
+        self.token, self._url = token, url
         try:
             address = signal_url(url, self._query())
         except UrlError as error:
@@ -101,7 +118,7 @@ class Session:
         try:
             shown = address.partition("?")[0]
             signal = await self._within(
-                deadline, f"opening the signal connection to {shown}", self._open_signal(address, token)
+                deadline, f"opening the signal connection to {shown}", self.open_signal()
             )
             kind, message = await self._within(
                 deadline, f"waiting for the join of {shown}", signal.receive_first()
@@ -140,9 +157,11 @@ class Session:
             "adaptive_stream": "0",
         }
 
-    async def _open_signal(self, address: str, token: str) -> SignalConnection:
+    async def open_signal(self, **extra: str) -> SignalConnection:
+        """Connect with the newest token, and `extra` in the query. ConnectError says why not."""
+        address = signal_url(self._url, {**self._query(), **extra})
         # Kept at once: a cancellation that comes in the same moment must find it to close it.
-        self._signal = signal = await SignalConnection.open(address, token)
+        self._signal = signal = await SignalConnection.open(address, self.token)
         return signal
 
     async def _within(self, deadline: float, stage: str, work: Coroutine[Any, Any, _T]) -> _T:
@@ -180,25 +199,18 @@ class Session:
         return join
 
     async def _connect_media(self, deadline: float, join: proto.JoinResponse) -> None:
-        signal = self._signal
-        assert signal is not None
-        try:
-            self._make_peers(include_loopback=_is_loopback(signal.server_address))
-        except _engine.EngineError as error:
-            raise MediaPathError(f"no media connection could be made: {error}") from error
-        signal.start(self._on_signal, self._on_signal_closed)
-        signal.start_pings(join.ping_interval, join.ping_timeout)
+        primary = self.make_media(join)
+        self.start_signal()
         if join.fast_publish or not join.subscriber_primary:
             self.publisher.negotiate()
-        primary = self.subscriber if join.subscriber_primary else self.publisher
         try:
             await self._within(
                 deadline,
                 "waiting for the media path",
-                self._first_of(primary.link.connected, self._end_before_connected),
+                self._first_of(primary.connected, self._end_before_connected),
             )
         except (ConnectTimeoutError, ConnectionError) as error:
-            pairs = primary.link.candidate_pairs_tried()
+            pairs = primary.candidate_pairs_tried()
             tried = "; ".join(pairs) or "none (no candidate of the server was reachable, or none came)"
             raise MediaPathError(
                 f"signalling works but no media path to the server was found ({error}); candidate "
@@ -207,17 +219,29 @@ class Session:
                 candidate_pairs=pairs,
             ) from error
 
+    def make_media(self, join: proto.JoinResponse) -> PeerLink:
+        """New peer connections, as the join says; the primary one. MediaPathError when that can't be."""
+        assert self._signal is not None
+        self._pings = (join.ping_interval, join.ping_timeout)
+        try:
+            self._make_peers(include_loopback=_is_loopback(self._signal.server_address))
+        except _engine.EngineError as error:
+            raise MediaPathError(f"no media connection could be made: {error}") from error
+        return (self.subscriber if join.subscriber_primary else self.publisher).link
+
     def _make_peers(self, *, include_loopback: bool) -> None:
         self.publisher = Publisher(
             include_loopback=include_loopback,
             send_offer=lambda offer: self.send("offer", offer),
             on_message=self._on_data,
             on_failed=lambda why: self._on_media_failed("publisher", why),
+            on_ice_state=lambda state: self._on_ice_state("publisher", state),
         )
         self.subscriber = Subscriber(
             include_loopback=include_loopback,
             on_message=self._on_data,
             on_failed=lambda why: self._on_media_failed("subscriber", why),
+            on_ice_state=lambda state: self._on_ice_state("subscriber", state),
             on_started=lambda sid, receiver: self.gate.pass_through(self.media.started, sid, receiver),
             on_stopped=lambda sid, receiver: self.gate.pass_through(self.media.stopped, sid, receiver),
         )
@@ -249,35 +273,133 @@ class Session:
         self.gate.pass_through(self.receiver.take, label, data)
 
     def _on_signal_closed(self, why: str) -> None:
-        _logger.warning("signal connection lost: %s", why)
+        if self._joined_room:
+            self.gate.pass_through(self.reconnector.trigger, Trigger.SIGNAL_LOST, why)
+            return
         self._end(DisconnectReason.SIGNAL_CLOSE, f"the signal connection was lost: {why}")
 
     def _on_media_failed(self, which: str, why: str) -> None:
-        _logger.warning("%s connection failed: %s", which, why)
+        if self._joined_room:
+            self.gate.pass_through(self.reconnector.trigger, Trigger.MEDIA_DEAD, f"{which}: {why}")
+            return
         message = f"the {which} connection failed: {why}"
-        end = functools.partial(self._end, DisconnectReason.MEDIA_FAILURE, message, MediaPathError)
-        if not self._joined_room:
-            end()
-        elif self._late_end is None and not self.closed:
-            self._late_end = asyncio.get_running_loop().call_later(LEAVE_GRACE_S, end)
+        self._end(DisconnectReason.MEDIA_FAILURE, message, MediaPathError)
+
+    def _on_ice_state(self, which: str, state: str) -> None:
+        if self._joined_room and not self.closed:
+            if state == "disconnected":
+                self.sender.forget_acknowledged()
+            self.reconnector.media_state(which, state)
 
     def ended_by_server(self, leave: proto.LeaveRequest) -> None:
-        """A `leave` message: the session is over."""
-        self._end(leave.reason, f"the server ended the session: {enum_name(DisconnectReason, leave.reason)}")
+        """A `leave` message: the session is over, or goes on elsewhere."""
+        action = leave_action(leave)
+        if action is LeaveAction.END or not self._joined_room:
+            self._end(leave.reason, f"the server ended the session: {reason_name(leave.reason)}")
+            return
+        self._alternative_urls = [r.url for r in leave.regions.regions if r.url][:MAX_ALTERNATIVE_URLS]
+        self.gate.pass_through(self.reconnector.trigger, LEAVE_TRIGGERS[action], "leave")
+
+    # ---- used by reconnecting ----
+
+    @property
+    def has_signal(self) -> bool:
+        return self._signal is not None and self._signal.is_open
+
+    @property
+    def can_resume(self) -> bool:
+        """Both media connections can go on: a closed one takes a new session."""
+        return self.publisher.link.alive and self.subscriber.link.alive
+
+    def detach_signal(self) -> SignalConnection | None:
+        """Nothing is heard from the signal connection any more; it is the caller's to close."""
+        signal, self._signal = self._signal, None
+        if signal is not None:
+            signal.mute()
+        return signal
+
+    def start_signal(self) -> None:
+        """Hear what comes over the signal connection, and ping."""
+        assert self._signal is not None
+        self._signal.start(self._on_signal, self._on_signal_closed)
+        self._signal.start_pings(*self._pings)
+
+    def farewell(self, reason: int = DisconnectReason.CLIENT_INITIATED) -> tuple[str, proto.LeaveRequest]:
+        action = proto.LeaveRequest.Action.DISCONNECT
+        return "leave", proto.LeaveRequest(reason=reason, action=action)  # type: ignore[arg-type]
+
+    def try_other_url(self) -> None:
+        """The server's address did not work: take the next that it named, if any."""
+        if self._alternative_urls:
+            self._alternative_urls.append(self._url)
+            self._url = self._alternative_urls.pop(0)
+
+    def drop_media(self) -> None:
+        """This session's connections, and all that waits on them, are over; another session follows."""
+        self.sender.session_lost()
+        self.publications.lose_senders()
+        self.requests.fail("the session was restarted before the change was made", "restarted")
+        self.publisher.close("the session was restarted", "restarted")
+        self.subscriber.close()
+        self.receiver.last_sequences.clear()
+        self._queued.clear()
+        for fail_pending in list(self.restarted):
+            fail_pending()
+
+    def flush_requests(self) -> None:
+        """What was asked for while reconnecting goes out, in order."""
+        while self._queued and self._signal is not None:
+            self._signal.send(*self._queued.popleft())
+
+    def repeat_subscription_permission(self, renamed: dict[str, str]) -> None:
+        """In a new session nobody is restricted; track SIDs are others."""
+        permission = self._subscription_permission
+        if permission is None:
+            return
+        for entry in permission.track_permissions:
+            entry.track_sids[:] = [renamed.get(sid, sid) for sid in entry.track_sids]
+        self.send("subscription_permission", permission, urgent=True)
+
+    def tell_state(self, state: int) -> None:
+        """Connected (1) or reconnecting (2)."""
+        self.facade.state_changed(self, state)
+        self.emit("connection_state_changed", state)
+
+    def give_up(self, reason: int) -> None:
+        """Reconnecting failed for good."""
+        self._end(reason, "reconnecting failed")
 
     # ---- used by the parts ----
 
     def emit(self, event: str, *args: Any) -> None:
         self._events.emit(event, *args)
 
-    def send(self, kind: str, message: Any) -> None:
-        """Queue a signal message. Dropped once the session has ended."""
-        if self._signal is not None and not self.closed:
+    def send(self, kind: str, message: Any, *, urgent: bool = False) -> None:
+        """Queue a signal message. Dropped once the session has ended. While reconnecting it waits, unless
+        `urgent` or part of reconnecting itself."""
+        if self.closed:
+            return
+        if kind == "subscription_permission":
+            self._subscription_permission = message
+        if self.reconnector.active and not urgent and kind not in _ALWAYS_SENT:
+            if len(self._queued) < MAX_QUEUED_REQUESTS:
+                self._queued.append((kind, message))
+            else:
+                _logger.warning("%d requests wait for reconnecting: %r is dropped", len(self._queued), kind)
+        elif self._signal is not None:
             self._signal.send(kind, message)
 
     def resolve_sid(self, sid: str) -> None:
         if not self.sid.done():
             self.sid.set_result(sid)
+
+    def set_sid(self, sid: str) -> None:
+        """The room may be another one of the same name, after a restart of the server."""
+        if self.sid.done() and not self.sid.cancelled() and sid and self.sid.result() != sid:
+            self.sid = asyncio.get_running_loop().create_future()
+            self.sid.add_done_callback(_consume)
+        if sid:
+            self.resolve_sid(sid)
 
     # ---- ending ----
 
@@ -299,16 +421,15 @@ class Session:
             if self._farewell_task is not None:
                 await self._farewell_task
             return
-        leave = proto.LeaveRequest(reason=reason, action=proto.LeaveRequest.Action.DISCONNECT)  # type: ignore[arg-type]
         try:
-            if self._joined_room:
+            if self._joined_room and not self.reconnector.active:
                 await self.data_kinds.leave()
                 await self.sender.flush()
         finally:
             # Also when cancelled; and once only when it was asked for twice, or the server was faster.
             if not self.closed:
                 try:
-                    await self._free(("leave", leave))
+                    await self._free(self.farewell(reason))
                 finally:
                     self._tell_ended(reason)
 
@@ -322,15 +443,21 @@ class Session:
         if signal is not None and farewell is not None:
             signal.send(*farewell)
         self._close_parts()
-        if signal is not None:
-            await signal.close()
+        try:
+            if signal is not None:
+                await signal.close()
+        finally:
+            await self.reconnector.stopped()
+            late = self.detach_signal()  # of an attempt that was just about to succeed
+            if late is not None:
+                await late.close()
 
     def _close_parts(self) -> None:
         if self.closed:
             return
         self.closed = True
-        if self._late_end is not None:
-            self._late_end.cancel()
+        self.reconnector.stop()
+        self._queued.clear()
         for name in ("data_kinds", "publications", "requests", "publisher", "subscriber"):
             part = getattr(self, name, None)
             if part is not None:

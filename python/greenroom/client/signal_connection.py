@@ -134,12 +134,20 @@ class SignalConnection:
         except asyncio.QueueFull:
             self._closed(f"{_MAX_UNSENT} signal messages wait for a server that takes none")
 
+    @property
+    def is_open(self) -> bool:
+        return not self._closing
+
+    def mute(self) -> None:
+        """Call back no more."""
+        self._on_closed = None
+        self._on_message = lambda kind, message: None
+
     async def close(self, farewell: tuple[str, Any] | None = None) -> None:
         """Send what is queued and `farewell`, then close; takes well under a second. Harmless twice."""
         if farewell is not None:
             self.send(*farewell)
-        self._on_closed = None
-        self._on_message = lambda kind, message: None
+        self.mute()
         already_closing, self._closing = self._closing, True
         if self._ping_timer is not None:
             self._ping_timer.cancel()

@@ -64,6 +64,8 @@ def _request_response(session: Session, message: proto.RequestResponse) -> None:
 
 def _update(session: Session, message: proto.ParticipantUpdate) -> None:
     for info in message.participants:
+        if session.seen is not None:
+            session.seen.add(info.identity)
         participants.apply_update(session, info)
 
 

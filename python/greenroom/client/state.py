@@ -31,6 +31,9 @@ class Facade(Protocol):
     def make_data_packet(self, data: bytes, reliable: bool, participant: Any, topic: str | None) -> Any: ...
     def make_dtmf(self, code: int, digit: str, participant: Any) -> Any: ...
     def make_segment(self, segment: models.TranscriptionSegment) -> Any: ...
+    def state_changed(self, session: Any, state: int) -> None:
+        """Before the event: `session` is connected (1) or reconnecting (2)."""
+
     @property
     def stream_handlers(self) -> StreamHandlers: ...
     @property
@@ -85,6 +88,10 @@ class PublicationState:
     # local
     cid: str = ""
     mid: str = ""
+    """Empty while it is not being sent: before its first offer is answered, and during a restart."""
+    options: Any = None
+    """`PublishOptions`, to publish it again with."""
+    size: tuple[int, int] = (0, 0)
     first_subscriber: asyncio.Future[None] | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Subscriber:
         on_failed: Callable[[str], None],
         on_started: Callable[[str, _engine.Receiver], None],
         on_stopped: Callable[[str, _engine.Receiver], None],
+        on_ice_state: Callable[[str], None] = lambda state: None,
     ) -> None:
         self.link = PeerLink(
             "subscriber",
@@ -52,12 +54,27 @@ class Subscriber:
             include_loopback=include_loopback,
             on_message=on_message,
             on_failed=on_failed,
+            on_ice_state=on_ice_state,
         )
         self._on_started = on_started
         self._on_stopped = on_stopped
         self._bound: dict[str, tuple[_Binding, _engine.Receiver]] = {}
         self._version = 0
         self._problems: set[str] = set()
+        self.last_offer: proto.SessionDescription | None = None
+        self.last_answer: proto.SessionDescription | None = None
+        self._offer_waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def negotiated(self) -> bool:
+        """An offer has been answered."""
+        return self.last_answer is not None
+
+    def next_offer(self) -> asyncio.Future[None]:
+        """Resolves when the next offer has been answered."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._offer_waiters.append(future)
+        return future
 
     def answer(self, offer: proto.SessionDescription) -> proto.SessionDescription:
         """Apply one offer and make its answer. SdpError or EngineError when the offer can't be used."""
@@ -71,7 +88,13 @@ class Subscriber:
             _logger.warning("subscriber: a codec can't be received: %s", problem)
         self._problems.update(problems)
         self._bind(description, answer, dict(offer.mid_to_track_id))
-        return proto.SessionDescription(type="answer", sdp=answer.to_text(), id=offer.id)
+        self.last_offer = offer
+        self.last_answer = proto.SessionDescription(type="answer", sdp=answer.to_text(), id=offer.id)
+        waiters, self._offer_waiters = self._offer_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        return self.last_answer
 
     def close(self) -> None:
         self._bound.clear()

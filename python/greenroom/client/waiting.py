@@ -4,7 +4,7 @@ Python 3.12)."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -31,3 +31,21 @@ async def run_within(work: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
             await asyncio.wait([task])
         if not task.cancelled():
             task.exception()
+
+
+async def gather(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """All results, in order. When one fails or the caller is cancelled, all have ended before this raises."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        return [task.result() for task in tasks if task.done()]
+    finally:
+        left = [task for task in tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()

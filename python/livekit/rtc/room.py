@@ -14,6 +14,7 @@ from greenroom.client.errors import ConnectError
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
 from greenroom.client.rpc_methods import RpcRegistry
 from greenroom.client.session import Session
+from greenroom.client.simulation import simulate
 from greenroom.client.state import ParticipantState, PublicationState, TrackState
 from greenroom.client.streams_incoming import IncomingStream, StreamHandlers
 
@@ -310,6 +311,14 @@ class Room(EventEmitter[EventTypes]):
         """Harmless when there is none. Readers that were handed out go on."""
         self.stream_handlers.bytes.pop(topic, None)
 
+    async def simulate_scenario(self, scenario: proto_room.SimulateScenarioKind.ValueType) -> None:
+        """Order a failure, to see how an application takes it. RuntimeError when not connected; ValueError for
+        an unknown scenario."""
+        session = self._session
+        if session is None or session.closed or not self.isconnected():
+            raise RuntimeError("simulate_scenario requires a connected room")
+        simulate(session, scenario)
+
     # ---- events ----
 
     def on(self, event: EventTypes, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -368,6 +377,10 @@ class Room(EventEmitter[EventTypes]):
             language=segment.language,
             final=segment.final,
         )
+
+    def state_changed(self, session: Session, state: int) -> None:
+        if session is self._session:
+            self._connection_state = ConnectionState.ValueType(state)
 
     def session_ended(self, session: Session) -> None:
         if session is self._session:

@@ -9,6 +9,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as proto_signal
 
 from greenroom.client.state import PublicationState
+from greenroom.client.wishes import set_subscribed
 
 from ._proto.e2ee_pb2 import EncryptionType
 from ._proto.track_pb2 import AudioTrackFeature, FrameMetadataFeature, TrackKind, TrackSource
@@ -112,18 +113,7 @@ class RemoteTrackPublication(TrackPublication):
     def set_subscribed(self, subscribed: bool) -> None:
         """Ask the server to send the track, or to stop. `track_subscribed` or `track_unsubscribed`
         follows."""
-        self._state.wanted = subscribed
-        participant = self._state.participant
-        participant.facade._session.send(
-            "subscription",
-            proto_signal.UpdateSubscription(
-                track_sids=[self.sid],
-                subscribe=subscribed,
-                participant_tracks=[
-                    models.ParticipantTracks(participant_sid=participant.sid, track_sids=[self.sid])
-                ],
-            ),
-        )
+        set_subscribed(self._state.participant.facade._session, self._state, subscribed)
 
     def set_video_quality(self, quality: VideoQuality.ValueType) -> None:
         """Ask for one of a simulcast track's layers; the server sends the best it has up to that."""

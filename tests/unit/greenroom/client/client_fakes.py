@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +46,9 @@ class FakePeer:
         self.channels: dict[int, str] = {}
         self.sent: list[tuple[str, bytes]] = []
         self.full = False
+        self.restarts = 0
+        self._restarted = asyncio.Event()
+        self.unacknowledged = 0
         self.calls: list[tuple[str, Any]] = []
         self.remote: dict[str, Any] | None = None
         self.candidates: list[str] = []
@@ -58,7 +61,13 @@ class FakePeer:
     def gather(self, *, include_loopback: bool) -> list[str]:
         return ["candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host"]
 
+    async def restarted(self) -> None:
+        """Return when the server's half of an ICE restart has come."""
+        await self._restarted.wait()
+
     def set_remote(self, **remote: Any) -> None:
+        if self.remote is not None:
+            self._restarted.set()
         self.remote = remote
         if self.peers.connects:
             self._loop.call_soon(self.connect)
@@ -88,6 +97,14 @@ class FakePeer:
     def add_receiver(self, mid: str, *, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> FakeReceiver:
         self.calls.append(("add_receiver", (mid, kind, ssrc, rtx_ssrc)))
         return FakeReceiver(next(self.peers.handles), mid, kind)
+
+    def restart_ice(self) -> tuple[str, str]:
+        self.restarts += 1
+        self.ice_ufrag = f"ufrag{self.restarts}"
+        return self.ice_ufrag, self.ice_pwd
+
+    def buffered_amount(self, channel: int) -> int:
+        return self.unacknowledged
 
     def stats(self) -> dict[str, Any]:
         pairs = ["127.0.0.1:40000 -> 127.0.0.1:7882 failed"]
@@ -141,9 +158,11 @@ def track(sid: str, kind: int = models.TrackType.AUDIO, **fields: Any) -> models
     return models.TrackInfo(sid=sid, type=kind, name=sid.lower(), **fields)
 
 
-def server_offer(*tracks: tuple[str, str, str, int], offer_id: int = 1) -> proto.SessionDescription:
+def server_offer(
+    *tracks: tuple[str, str, str, int], offer_id: int = 1, ice_ufrag: str = "server"
+) -> proto.SessionDescription:
     """A subscriber offer; each track is (kind, participant SID, track SID, ssrc); an empty SID is a
-    freed section."""
+    freed section. Another `ice_ufrag` than before restarts ICE."""
     media = [_section(MediaKind.APPLICATION, "0")]
     mids = {}
     for index, (kind, participant_sid, track_sid, ssrc) in enumerate(tracks, start=1):
@@ -156,6 +175,8 @@ def server_offer(*tracks: tuple[str, str, str, int], offer_id: int = 1) -> proto
         else:
             section.direction = Direction.RECVONLY
         media.append(section)
+    for section in media:
+        section.ice_ufrag = ice_ufrag
     text = SessionDescription(media=media).to_text()
     return proto.SessionDescription(type="offer", sdp=text, id=offer_id, mid_to_track_id=mids)
 
@@ -165,7 +186,7 @@ def server_answer(offer: proto.SessionDescription) -> proto.SessionDescription:
     description = parse(offer.sdp)
     for section in description.media:
         section.setup, section.candidates, section.msid, section.sources = "active", [], None, []
-        section.ice_ufrag, section.ice_pwd = "server", "server-password-server-pw"
+        section.ice_ufrag, section.ice_pwd = f"server-{section.ice_ufrag}", "server-password-server-pw"
         section.source_groups, section.rids, section.simulcast_send = [], [], []
         if section.direction is Direction.SENDONLY:
             section.direction = Direction.RECVONLY
@@ -226,10 +247,16 @@ class SignalServer:
         self.first: list[proto.SignalResponse] | None = None
         """Sent in place of join and offer."""
         self.refusal: tuple[int, str] | None = None
+        self.resume: list[proto.SignalResponse] | None = None
+        """Sent to a client that resumes, in place of the reconnect, a snapshot and an offer that restarts ICE."""
         self.acknowledges_tracks = True
         self.stuck_in_upgrade = False
+        self.on_request: Callable[[web.Request], Awaitable[None]] | None = None
+        """Called with each request for a signal connection."""
         self.connections: asyncio.Queue[Connection] = asyncio.Queue()
         self._sids = itertools.count(1)
+        self._restarts = 0
+        self.last_message_seq = 0
 
     async def __aenter__(self) -> SignalServer:
         app = web.Application()
@@ -258,6 +285,8 @@ class SignalServer:
         return web.Response(status=status, text=body)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self.on_request is not None:
+            await self.on_request(request)
         if self.stuck_in_upgrade:
             await asyncio.sleep(TIMEOUT_S)
         if self.refusal is not None:
@@ -265,18 +294,31 @@ class SignalServer:
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
         connection = Connection(request, websocket)
-        if self.first is None:
-            await connection.send(join=self.join)
-            await connection.send(offer=server_offer())
-        else:
-            for message in self.first:
-                await websocket.send_bytes(message.SerializeToString())
+        resuming = request.query.get("reconnect") == "1"
+        for message in self._resumption() if resuming else self._greeting():
+            await websocket.send_bytes(message.SerializeToString())
         self.connections.put_nowait(connection)
         try:
             await self._read(connection)
         finally:
             connection.closed.set()
         return websocket
+
+    def _greeting(self) -> list[proto.SignalResponse]:
+        offer = proto.SignalResponse(offer=server_offer())
+        return [proto.SignalResponse(join=self.join), offer] if self.first is None else self.first
+
+    def _resumption(self) -> list[proto.SignalResponse]:
+        if self.resume is not None:
+            return self.resume
+        self._restarts += 1
+        offer = server_offer(offer_id=100 + self._restarts, ice_ufrag=f"server{self._restarts}")
+        everybody = [self.join.participant, *self.join.other_participants]
+        return [
+            proto.SignalResponse(reconnect=proto.ReconnectResponse(last_message_seq=self.last_message_seq)),
+            proto.SignalResponse(update=proto.ParticipantUpdate(participants=everybody)),
+            proto.SignalResponse(offer=offer),
+        ]
 
     async def _read(self, connection: Connection) -> None:
         async for frame in connection.websocket:

@@ -11,7 +11,6 @@ from client_fakes import TIMEOUT_S, FakePeers, SignalServer, participant, server
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
-from greenroom import _engine
 from livekit import rtc
 
 
@@ -273,25 +272,6 @@ async def test_leave_ends_once_with_the_servers_reason(server: SignalServer, pee
     await room.disconnect()
     assert recorder.names().count("disconnected") == 1
     assert not room.isconnected()
-
-
-async def test_lost_signalling_ends_with_signal_close(server: SignalServer, peers: FakePeers) -> None:
-    room = rtc.Room()
-    recorder = Recorder(room)
-    await room.connect(server.url, "token")
-    await (await server.connection()).websocket.close()
-    assert await recorder.until("disconnected") == ("disconnected", rtc.DisconnectReason.SIGNAL_CLOSE)
-    assert peers.publisher.closed
-    assert peers.subscriber.closed
-
-
-async def test_failed_media_ends_with_media_failure(server: SignalServer, peers: FakePeers) -> None:
-    room = rtc.Room()
-    recorder = Recorder(room)
-    await room.connect(server.url, "token")
-    peers.subscriber.fire(_engine.FAILED, "consent expired")
-    assert await recorder.until("disconnected") == ("disconnected", rtc.DisconnectReason.MEDIA_FAILURE)
-    await room.disconnect()
 
 
 async def test_disconnect_says_leave_and_is_quick(server: SignalServer, peers: FakePeers) -> None:

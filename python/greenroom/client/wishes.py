@@ -1,0 +1,78 @@
+"""What the user asked of remote tracks, kept over a restart: the tracks' state is made anew there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from livekit.protocol import models
+from livekit.protocol import rtc as proto
+
+from .state import ParticipantState, PublicationState
+
+if TYPE_CHECKING:
+    from .session import Session
+
+MAX_WISHES = 10_000
+"""More than a room has tracks; the rest is forgotten."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    subscribed: bool
+    settings: dict[str, Any]
+
+
+class Wishes:
+    """By track SID, which stays when only we restarted; or by what the track is, when its publisher did too."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kept: dict[Any, _Wish] = {}
+
+    def remember(self, participants: Iterable[ParticipantState]) -> None:
+        """Keep what differs from the default."""
+        default = self._session.options.auto_subscribe
+        for participant in participants:
+            for publication in participant.publications.values():
+                if publication.wanted == default and not publication.settings:
+                    continue
+                if len(self._kept) + 2 > MAX_WISHES:
+                    return
+                wish = _Wish(publication.wanted, dict(publication.settings))
+                self._kept[publication.sid] = self._kept[_likeness(publication)] = wish
+
+    def restore(self, publication: PublicationState) -> None:
+        """A track is known (again): ask for it what was asked before."""
+        if not self._kept:
+            return
+        like = self._kept.pop(_likeness(publication), None)
+        wish = self._kept.pop(publication.sid, None) or like
+        if wish is None:
+            return
+        if wish.subscribed != publication.wanted:
+            set_subscribed(self._session, publication, wish.subscribed)
+        if wish.settings:
+            publication.settings.update(wish.settings)
+            settings = proto.UpdateTrackSettings(track_sids=[publication.sid], **wish.settings)
+            self._session.send("track_setting", settings)
+
+
+def set_subscribed(session: Session, publication: PublicationState, subscribed: bool) -> None:
+    """Ask the server to send the track, or to stop."""
+    publication.wanted = subscribed
+    tracks = models.ParticipantTracks(
+        participant_sid=publication.participant.sid, track_sids=[publication.sid]
+    )
+    session.send(
+        "subscription",
+        proto.UpdateSubscription(
+            track_sids=[publication.sid], subscribe=subscribed, participant_tracks=[tracks]
+        ),
+    )
+
+
+def _likeness(publication: PublicationState) -> tuple[str, int, int, str]:
+    info = publication.info
+    return (publication.participant.identity, info.type, info.source, info.name)
