@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from livekit import rtc
-
 import greenroom
+from livekit import rtc
 
 
 async def shouting_bot(url: str, token: str) -> rtc.Room:
@@ -28,11 +27,11 @@ async def shouting_bot(url: str, token: str) -> rtc.Room:
 
 async def test_the_bot_shouts() -> None:
     async with greenroom.Server() as server:
-        bot = await shouting_bot(server.url, server.token(room="test", identity="bot"))
         user = rtc.Room()
         answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         user.on("data_received", lambda packet: answered.set_result(packet.data))
         await user.connect(server.url, server.token(room="test", identity="user"))
+        bot = await shouting_bot(server.url, server.token(room="test", identity="bot"))
         await user.local_participant.publish_data("hello")
         assert await answered == b"HELLO"
         await asyncio.gather(user.disconnect(), bot.disconnect())

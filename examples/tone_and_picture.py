@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
-from livekit import rtc
 
 import greenroom
+from livekit import rtc
 
 RATE, WIDTH, HEIGHT = 48_000, 320, 240
 
@@ -35,7 +35,9 @@ async def hear(track: rtc.Track) -> None:
 async def see(track: rtc.Track) -> None:
     async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.RGB24):
         frame = event.frame
-        middle = np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 3)[HEIGHT // 2, WIDTH // 2]
+        middle = np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 3)[
+            HEIGHT // 2, WIDTH // 2
+        ]
         print("saw a picture of", frame.width, "x", frame.height, "with", middle.tolist(), "in the middle")
         return
 

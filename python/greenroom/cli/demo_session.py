@@ -70,8 +70,9 @@ async def _in_the_room(
 ) -> tuple[DemoListener, FilePublisher, list[str]]:
     listener, speaker = DemoListener(), rtc.Room()
     try:
-        await listener.room.connect(server.url, server.token(room="demo", identity="listener"))
+        # In this order the listener knows the speaker from the start: data that comes first has a sender.
         await speaker.connect(server.url, server.token(room="demo", identity="speaker"))
+        await listener.room.connect(server.url, server.token(room="demo", identity="listener"))
         publisher = FilePublisher(speaker, on_picture=stamp)
         playing = asyncio.ensure_future(
             publisher.play(sound, picture, seconds=seconds, wait_for_subscriber_s=_SUBSCRIBER_LIMIT_S)

@@ -90,4 +90,6 @@ def _report_events(room: rtc.Room, thrown_out: asyncio.Future[str]) -> None:
     room.on("participant_disconnected", lambda p: say(f"- {p.identity}"))
     room.on("track_subscribed", lambda t, _, p: say(f"  {p.identity}: {t.name or t.sid} arrives"))
     room.on("track_unsubscribed", lambda t, _, p: say(f"  {p.identity}: {t.name or t.sid} ended"))
+    room.on("reconnecting", lambda: complain("the connection is lost; trying to get it back"))
+    room.on("reconnected", lambda: say("the connection is back"))
     room.on("disconnected", on_disconnected)
