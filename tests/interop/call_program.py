@@ -26,8 +26,15 @@ CONCURRENT_CALLS = 200
 
 async def until_stdin_closes() -> None:
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     await reader.read()
+
+
+def write(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
 
 
 def describe(info: rtc.TextStreamInfo | rtc.ByteStreamInfo, content: bytes, sender: str, error: str) -> str:
@@ -118,11 +125,15 @@ class Caller:
 
     async def other(self) -> str:
         """The identity of the serving side, once it is there and answers."""
-        while not self.room.remote_participants:
-            await asyncio.sleep(0.05)
+        there = asyncio.Event()
+        self.room.on("participant_connected", lambda _: there.set())
+        if not self.room.remote_participants:
+            await there.wait()
         (identity,) = self.room.remote_participants
         self.server = identity
-        while await self.call("echo", "hello") != "hello":
+        for _ in range(200):
+            if await self.call("echo", "hello") == "hello":
+                break
             await asyncio.sleep(0.05)
         return identity
 
@@ -181,8 +192,7 @@ class Caller:
         with tempfile.TemporaryDirectory() as directory:
             for name, content in (("random.dat", BLOB), ("text.txt", LONG_TEXT.encode())):
                 path = os.path.join(directory, name)
-                with open(path, "wb") as file:
-                    file.write(content)
+                write(path, content)
                 await local.send_file(path, topic="bytes", **to)
                 await tell(name)
         return results
