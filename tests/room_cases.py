@@ -604,14 +604,13 @@ async def test_data_flows_both_ways_at_once(rooms: Rooms) -> None:
 
 
 async def test_what_was_sent_before_leaving_arrives(rooms: Rooms) -> None:
+    sizes = {"small": 10, "large": 20_000}
+    senders = {name: (await rooms.join(name))[0] for name in sizes}
     _, events = await rooms.join("receiver")
-    for visit, size in enumerate((10, 20_000), 1):
-        sender, _ = await rooms.join("sender")
-        # Servers tell of visitors in batches, and not at all of a visit that is over by then.
-        await events.wait("participant_connected", count=visit)
+    for visit, (name, size) in enumerate(sizes.items(), 1):
         for number in range(20):
-            await within(sender.local_participant.publish_data(bytes([number]) * size))
-        await sender.disconnect()
+            await within(senders[name].local_participant.publish_data(bytes([number]) * size))
+        await senders[name].disconnect()
         await events.wait("participant_disconnected", count=visit)
     received = [args[0].data for args in events.of("data_received")]
     assert [data[0] for data in received] == [*range(20), *range(20)]
@@ -840,7 +839,6 @@ async def test_pictures_may_change_their_size(rooms: Rooms) -> None:
 async def test_handlers_may_use_the_room(rooms: Rooms) -> None:
     sender, own = await rooms.join("sender")
     viewer, events = await rooms.join("viewer")
-    await own.wait("participant_connected")
     tasks = []
 
     def refuse(publication: rtc.RemoteTrackPublication, _who: object) -> None:
@@ -859,7 +857,7 @@ async def test_handlers_may_use_the_room(rooms: Rooms) -> None:
             await within(sender.local_participant.publish_data(number))
         await events.wait("disconnected")
     await within(asyncio.gather(*tasks))
-    await own.wait("participant_disconnected")
+    await own.wait("data_received", count=3)
     assert [args[0].data for args in own.of("data_received")] == [b"pong 1", b"pong 2", b"pong 3"]
     assert len(events.of("disconnected")) == 1
 
