@@ -287,12 +287,20 @@ def _simulate_node_failure(participant: Participant, scenario: messages.Simulate
     participant.room.remove(participant, reason)
 
 
+def _simulate_lost_resume(participant: Participant, scenario: messages.SimulateScenario) -> None:
+    # The next resume, if it comes soon, loses its signal connection: after its first messages, or before.
+    silent = scenario.WhichOneof("scenario") == "disconnect_signal_on_resume_no_messages"
+    participant.arm_lost_resume(before_messages=silent)
+
+
 _LONGEST_SIMULATION_S = 60
 _SIMULATIONS: dict[str, Callable[[Participant, messages.SimulateScenario], None]] = {
     "speaker_update": _simulate_speaker,
     "server_leave": _simulate_server_leave,
     "node_failure": _simulate_node_failure,
     "migration": _simulate_node_failure,
+    "disconnect_signal_on_resume": _simulate_lost_resume,
+    "disconnect_signal_on_resume_no_messages": _simulate_lost_resume,
 }
 
 HANDLERS: dict[str, Handler] = {

@@ -104,6 +104,8 @@ class HttpApp:
         participant = self._rooms.find(join)
         if participant is None:
             return await self._refuse_resume(request, join)
+        if participant.takes_lost_resume(before_messages=True):
+            raise Refusal(500, "could not resume the session")
         return await self._run_session(request, participant, participant.room.resume)
 
     async def _refuse_resume(self, request: web.Request, join: JoinRequest) -> web.StreamResponse:

@@ -37,6 +37,8 @@ REFRESH_INTERVAL_S = 300.0
 EXCELLENT_SCORE = 4.5
 RESUME_GRACE_S = 5.0
 """How long a participant whose media path is dead may take to resume."""
+LOST_RESUME_S = 5.0
+"""How long a simulated failure of the next resume stays armed."""
 
 
 class Participant:
@@ -72,6 +74,8 @@ class Participant:
         self._refresh_timer: asyncio.TimerHandle | None = None
         self._join_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
+        self._lost_resume: tuple[bool, float] | None = None
+        """A simulated failure: whether it comes before any message, and until when it is armed."""
         self.publisher = PublisherConnection(self, room.plane)
         self.subscriber = SubscriberConnection(self, room.plane)
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
@@ -162,6 +166,21 @@ class Participant:
         self.send_refresh_token()
         if self.subscriber_primary:
             self.subscriber.resume()
+        if self.takes_lost_resume(before_messages=False):
+            session.finish()
+
+    def arm_lost_resume(self, *, before_messages: bool) -> None:
+        """Let the next resume fail, should it come within LOST_RESUME_S."""
+        deadline_s = asyncio.get_running_loop().time() + LOST_RESUME_S
+        self._lost_resume = (before_messages, deadline_s)
+
+    def takes_lost_resume(self, *, before_messages: bool) -> bool:
+        """Whether a failure of this kind is armed; it happens once."""
+        if self._lost_resume is None or self._lost_resume[0] != before_messages:
+            return False
+        _, deadline_s = self._lost_resume
+        self._lost_resume = None
+        return asyncio.get_running_loop().time() < deadline_s
 
     def _join_timed_out(self) -> None:
         if self.state == State.JOINED:

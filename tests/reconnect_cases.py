@@ -1,0 +1,252 @@
+"""Losing a server and finding it again: cases that hold on every server. `server` is the fixture that makes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from room_tools import GREEN, Ear, Events, Rooms, camera, microphone, wait_for_picture, within
+from tcp_proxy import TcpProxy
+
+from livekit import rtc
+from livekit.rtc.room import proto_room
+
+Scenario = proto_room.SimulateScenarioKind
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+LIFE = (
+    "connection_state_changed",
+    "reconnecting",
+    "reconnected",
+    "disconnected",
+    "participant_connected",
+    "participant_disconnected",
+    "track_published",
+    "track_unpublished",
+    "track_subscribed",
+    "track_unsubscribed",
+    "local_track_published",
+    "local_track_unpublished",
+    "local_track_republished",
+)
+RESUMED = ["connection_state_changed", "reconnecting", "connection_state_changed", "reconnected"]
+
+
+class _Behind:
+    """The server as seen through the proxy."""
+
+    def __init__(self, server: Any, proxy: TcpProxy) -> None:
+        self.url, self.token = proxy.url, server.token
+
+
+class Pair:
+    """Two participants that hear each other: `room` behind a proxy, `other` beside it."""
+
+    room: rtc.Room
+    other: rtc.Room
+    events: Events
+    other_events: Events
+
+    def __init__(self, proxy: TcpProxy, rooms: Rooms) -> None:
+        self.proxy, self.rooms = proxy, rooms
+        self.numbers: list[int] = []
+
+    async def join(self, server: Any) -> None:
+        self.rooms.server = server
+        self.other, self.other_events = await self.rooms.join("other")
+        self.rooms.server = _Behind(server, self.proxy)
+        self.room, self.events = await self.rooms.join("cut")
+        self.other.on("data_received", lambda packet: self.numbers.append(int(packet.data)))
+
+    async def settle(self) -> None:
+        """Both hear each other, and what came before is forgotten."""
+        await self.hear_each_other()
+        for events in (self.events, self.other_events):
+            events.all.clear()
+
+    async def hear_each_other(self) -> None:
+        await asyncio.gather(
+            self._hear(self.room, self.events, 900), self._hear(self.other, self.other_events, 600)
+        )
+
+    async def _hear(self, room: rtc.Room, events: Events, hz: float) -> None:
+        def track() -> Any:
+            publications = [
+                p for who in room.remote_participants.values() for p in who.track_publications.values()
+            ]
+            return next((p.track for p in publications if isinstance(p.track, rtc.RemoteAudioTrack)), None)
+
+        await events.until(lambda: track() is not None, "a track to hear")
+        stream = rtc.AudioStream(track())
+        try:
+            await Ear(stream).wait_for_tone(hz)
+        finally:
+            await stream.aclose()
+
+    async def send(self, first: int, last: int) -> None:
+        for number in range(first, last):
+            await self.room.local_participant.publish_data(str(number))
+
+    async def received(self, count: int) -> None:
+        """That many numbers have come, each once and in order."""
+        await self.other_events.until(lambda: len(self.numbers) >= count, f"{count} numbers")
+        assert self.numbers == list(range(count))
+
+
+@pytest.fixture
+async def pair(nothing_left: None, server: Any) -> AsyncIterator[Pair]:
+    async with TcpProxy(server.url) as proxy:
+        pair = Pair(proxy, Rooms(server))
+        await pair.join(server)
+        async with microphone(pair.other, 900), microphone(pair.room, 600):
+            await pair.settle()
+            yield pair
+            await pair.rooms.leave()
+
+
+async def test_a_cut_connection_is_resumed_and_nothing_else_happens(pair: Pair) -> None:
+    sid = pair.room.local_participant.sid
+    stream = rtc.AudioStream(next(iter(_tracks(pair.room))))
+    await pair.send(0, 20)
+    pair.proxy.cut()
+    await pair.events.wait("reconnecting")
+    assert pair.room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
+    await within(pair.send(20, 40))
+    await pair.events.wait("reconnected")
+    await Ear(stream).wait_for_tone(900)
+    await stream.aclose()
+    await pair.hear_each_other()
+    await pair.received(40)
+    assert pair.events.names(*LIFE) == RESUMED
+    assert pair.other_events.names(*LIFE) == []
+    assert pair.room.local_participant.sid == sid
+
+
+async def test_resumes_again_and_again(pair: Pair) -> None:
+    for number in range(1, 6):
+        pair.proxy.cut()
+        await pair.events.wait("reconnected", count=number)
+        await within(pair.send(4 * number - 4, 4 * number))
+    await pair.received(20)
+    assert pair.events.names(*LIFE) == RESUMED * 5
+    assert pair.other_events.names(*LIFE) == []
+
+
+async def test_who_left_during_the_gap_is_gone_before_reconnected(pair: Pair) -> None:
+    pair.proxy.refusing = True
+    pair.proxy.cut()
+    await pair.events.wait("reconnecting")
+    await pair.other.disconnect()
+    pair.proxy.refusing = False
+    await pair.events.wait("reconnected")
+    names = pair.events.names(*LIFE)
+    assert names.count("participant_disconnected") == 1
+    assert names.index("participant_disconnected") < names.index("reconnected")
+    assert pair.room.remote_participants == {}
+
+
+async def test_what_is_asked_during_the_gap_happens_after_it(pair: Pair) -> None:
+    publication = next(iter(pair.room.remote_participants["other"].track_publications.values()))
+    pair.proxy.cut()
+    await pair.events.wait("reconnecting")
+    publication.set_subscribed(False)
+    async with camera(pair.room, GREEN):
+        await pair.events.wait("track_unsubscribed")
+        assert pair.events.names("reconnected", "local_track_published") == [
+            "reconnected",
+            "local_track_published",
+        ]
+        await pair.other_events.wait("track_subscribed")
+
+
+async def test_an_unreachable_server_needs_a_restart(pair: Pair) -> None:
+    (publication,) = pair.room.local_participant.track_publications.values()
+    old_sid, old_track_sid, local = pair.room.local_participant.sid, publication.sid, publication.track
+    pair.proxy.refusing = True
+    before = pair.proxy.connections
+    pair.proxy.cut()
+    await pair.proxy.reached(before + 2)
+    pair.proxy.refusing = False
+    await pair.events.wait("reconnected")
+    assert pair.room.local_participant.sid != old_sid
+    assert pair.events.of("local_track_republished") == [(publication, old_track_sid)]
+    assert publication.sid != old_track_sid
+    assert publication.track is local
+    names = pair.events.names(*LIFE)
+    assert names.count("reconnecting") == names.count("reconnected") == 1
+    assert names.index("participant_disconnected") < names.index("participant_connected") < len(names) - 1
+    assert names[-2:] == ["connection_state_changed", "reconnected"]
+    await pair.other_events.until(
+        lambda: pair.other.remote_participants["cut"].sid == pair.room.local_participant.sid,
+        "the new participant",
+    )
+    await pair.hear_each_other()
+    await within(pair.send(0, 10))
+    await pair.received(10)
+
+
+async def test_disconnect_while_the_server_is_unreachable(pair: Pair) -> None:
+    pair.proxy.refusing = True
+    pair.proxy.cut()
+    await pair.events.wait("reconnecting")
+    await asyncio.wait_for(pair.room.disconnect(), 1)
+    assert pair.events.of("disconnected") == [(rtc.DisconnectReason.CLIENT_INITIATED,)]
+    assert pair.events.of("reconnected") == []
+
+
+@pytest.mark.parametrize("kind", ["SIMULATE_NODE_FAILURE", "SIMULATE_MIGRATION", "SIMULATE_FULL_RECONNECT"])
+async def test_a_lost_session_is_restarted(pair: Pair, kind: str) -> None:
+    async with camera(pair.room, GREEN):
+        await pair.other_events.wait("track_subscribed")
+        old = {p.sid for p in pair.room.local_participant.track_publications.values()}
+        await pair.room.simulate_scenario(Scenario.Value(kind))
+        await pair.events.wait("reconnecting")
+        await within(pair.send(0, 20))
+        assert pair.room.connection_state == rtc.ConnectionState.CONN_CONNECTED
+        new = set(pair.room.local_participant.track_publications)
+        assert len(new) == 2
+        assert not new & old
+        assert {previous for _, previous in pair.events.of("local_track_republished")} == old
+        await pair.received(20)
+        await pair.other_events.until(lambda: len(list(_tracks(pair.other))) == 2, "both tracks again")
+        await pair.hear_each_other()
+        stream = rtc.VideoStream(next(t for t in _tracks(pair.other) if isinstance(t, rtc.RemoteVideoTrack)))
+        await wait_for_picture(stream, GREEN)
+        await stream.aclose()
+        assert pair.events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
+
+
+async def test_a_simulated_loss_of_signalling_is_resumed(pair: Pair) -> None:
+    await pair.room.simulate_scenario(Scenario.Value("SIMULATE_SIGNAL_RECONNECT"))
+    await pair.events.wait("reconnected")
+    assert pair.events.names(*LIFE) == RESUMED
+
+
+async def test_a_resume_that_is_cut_becomes_a_restart(pair: Pair) -> None:
+    await pair.room.simulate_scenario(Scenario.Value("SIMULATE_DISCONNECT_SIGNAL_ON_RESUME"))
+    await pair.events.wait("reconnected")
+    assert len(pair.events.of("local_track_republished")) == 1
+    assert pair.events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
+    await pair.hear_each_other()
+
+
+async def test_a_server_that_leaves_is_the_end(pair: Pair) -> None:
+    await pair.room.simulate_scenario(Scenario.Value("SIMULATE_SERVER_LEAVE"))
+    await pair.events.wait("disconnected")
+    assert pair.events.of("disconnected") == [(rtc.DisconnectReason.SERVER_SHUTDOWN,)]
+    assert pair.events.of("reconnecting") == []
+    assert not pair.room.isconnected()
+
+
+async def test_simulated_speaking(pair: Pair) -> None:
+    await pair.room.simulate_scenario(Scenario.Value("SIMULATE_SPEAKER"))
+    await pair.events.wait(
+        "active_speakers_changed", lambda speakers: pair.room.local_participant in speakers
+    )
+
+
+def _tracks(room: rtc.Room) -> list[Any]:
+    publications = [p for who in room.remote_participants.values() for p in who.track_publications.values()]
+    return [p.track for p in publications if p.track is not None]
