@@ -226,6 +226,9 @@ class RemoteParticipant(Participant):
         return f"rtc.RemoteParticipant(sid={self.sid}, identity={self.identity}, name={self.name})"
 
 
+_DEFAULT_PUBLISH_OPTIONS = TrackPublishOptions()
+
+
 class LocalParticipant(LocalData, Participant):
     """The participant that this room object joined as."""
 
@@ -238,7 +241,7 @@ class LocalParticipant(LocalData, Participant):
         return FacadeMapping[LocalTrackPublication](self._state.publications)
 
     async def publish_track(
-        self, track: LocalTrack, options: TrackPublishOptions | None = None
+        self, track: LocalTrack, options: TrackPublishOptions | None = _DEFAULT_PUBLISH_OPTIONS
     ) -> LocalTrackPublication:
         """Publish a track; it is being sent when this returns.
 
