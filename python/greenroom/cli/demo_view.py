@@ -47,14 +47,14 @@ def live_view(listener: DemoListener, elapsed_s: float, length_s: float) -> Rend
     for participant in listener.room.remote_participants.values():
         rows = [_track_cells(listener, p) for p in participant.track_publications.values()] or [("",) * 5]
         for number, row in enumerate(rows):
-            table.add_row(printable(participant.identity) if number == 0 else "", *row)
+            table.add_row(Text(printable(participant.identity) if number == 0 else ""), *row)
     return table
 
 
 def _track_cells(
     listener: DemoListener, publication: rtc.RemoteTrackPublication
 ) -> tuple[RenderableType, ...]:
-    name = printable(publication.name)
+    name = Text(printable(publication.name))  # not a string: brackets in it would be markup
     if publication.kind == rtc.TrackKind.KIND_AUDIO:
         return (name, _meter(listener.level), "", _bitrate(listener.bitrate_bps["audio"]), "")
     picture = listener.picture

@@ -22,6 +22,9 @@ _TAIL_S = 0.3
 """Between the last of a file and the end of its track: what is under way still arrives."""
 _TOO_LATE_S = 0.5
 """A picture that decoding brought this late is left out, so that pictures and sound stay together."""
+_RATE_MARGIN = 1.25
+"""Pictures are not captured at exact times: at just their rate some would seem to come too early."""
+_HIGHEST_RATE = 60.0
 
 
 class FilePublisher:
@@ -87,6 +90,8 @@ class FilePublisher:
     async def _publish_video(self, file: MediaFile, source: rtc.VideoSource) -> rtc.LocalTrackPublication:
         track = rtc.LocalVideoTrack.create_video_track(file.path.name, source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA)
+        # Else the rate would be cut to what is usual for the size.
+        options.video_encoding.max_framerate = min(file.frames_per_second * _RATE_MARGIN, _HIGHEST_RATE)
         return await self._room.local_participant.publish_track(track, options)
 
     async def _play_audio(self, file: MediaFile, source: rtc.AudioSource, seconds: float | None) -> None:

@@ -40,6 +40,8 @@ class MediaFile:
     has_video: bool
     width: int = 0
     height: int = 0
+    frames_per_second: float = 0.0
+    """Of the pictures, on average; 0 when the file does not say."""
 
     @classmethod
     def probe(cls, path: Path) -> MediaFile:
@@ -53,7 +55,8 @@ class MediaFile:
                 return cls(path, has_audio, has_video=False)
             first = next(_decoded(container, stream, path))
             height, width = _upright(first).shape
-            return cls(path, has_audio, has_video=True, width=width, height=height * 2 // 3)
+            rate = float(stream.average_rate or 0)
+            return cls(path, has_audio, True, width, height * 2 // 3, rate)
 
     def audio(self) -> AsyncGenerator[rtc.AudioFrame, None]:
         """48 kHz mono in frames of 20 ms, as fast as they are taken."""
