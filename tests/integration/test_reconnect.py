@@ -2,15 +2,126 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from reconnect_cases import *  # noqa: F403 - the tests
+from room_tools import Ear, Rooms, microphone, within
+from udp_relay import RELAY_ADDRESS, UdpRelay
 
 import greenroom
+import greenroom.server.tokens
+from livekit import rtc
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[greenroom.Server]:
     async with greenroom.Server() as server:
         yield server
+
+
+async def test_a_dead_media_path_is_revived_by_an_ice_restart(nothing_left: None) -> None:
+    settings: dict[str, Any] = {"tcp_port": None, "advertised_addresses": (RELAY_ADDRESS,)}
+    async with greenroom.Server(**settings) as server, UdpRelay(server.udp_port) as relay:
+        rooms = Rooms(server)
+        room, events = await rooms.join("sender")
+        _, heard = await rooms.join("listener")
+        reconnecting = asyncio.Event()
+        room.on("reconnecting", reconnecting.set)
+        async with microphone(room, 900):
+            track, *_ = await heard.wait("track_subscribed")
+            stream = rtc.AudioStream(track)
+            await Ear(stream).wait_for_tone(900)
+            await room.local_participant.publish_data("0")
+            relay.blocked = True
+            for number in range(1, 10):
+                await room.local_participant.publish_data(str(number))
+            # Ten seconds without consent, and five more until the server says so.
+            await within(reconnecting.wait(), 30)
+            assert relay.dropped > 0
+            relay.blocked = False
+            for number in range(10, 20):
+                await within(room.local_participant.publish_data(str(number)))
+            await events.wait("reconnected")
+            await heard.wait("data_received", count=20)
+            assert [int(packet.data) for (packet,) in heard.of("data_received")] == list(range(20))
+            await Ear(stream).wait_for_tone(900)
+            await stream.aclose()
+            for happened in (events, heard):
+                assert happened.names("track_unsubscribed", "participant_disconnected") == []
+        await rooms.leave()
+
+
+_SERVER_PROGRAM = """
+import asyncio, sys, greenroom
+
+async def main(port, key, secret):
+    async with greenroom.Server(port=port, api_key=key, api_secret=secret) as server:
+        print(server.port, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))
+"""
+_KEY, _SECRET = "key", "secret-of-at-least-thirty-two-characters"
+
+
+@contextlib.asynccontextmanager
+async def server_process(port: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """The embedded server in a process that can be killed; yields it and its port."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _SERVER_PROGRAM, str(port), _KEY, _SECRET, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        yield process, int(await within(process.stdout.readline()))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+class _Address:
+    def __init__(self, port: int) -> None:
+        self.url = f"ws://127.0.0.1:{port}"
+
+    def token(self, identity: str, room: str) -> str:
+        return greenroom.server.tokens.mint(_KEY, _SECRET, room, identity)
+
+
+async def test_a_server_that_is_killed_and_started_again() -> None:
+    async with server_process(0) as (process, port):
+        rooms = Rooms(_Address(port))
+        (a, a_events), (b, b_events) = await rooms.join("a"), await rooms.join("b")
+        old_room = await a.sid
+        async with microphone(a, 900) as (publication, _):
+            await b_events.wait("track_subscribed")
+            old_track = publication.sid
+            process.kill()
+            await a_events.wait("reconnecting")
+            sending = asyncio.ensure_future(a.local_participant.publish_data("0"))
+            async with server_process(port):
+                await asyncio.gather(a_events.wait("reconnected"), b_events.wait("reconnected"))
+                await within(sending)
+                assert a_events.of("local_track_republished") == [(publication, old_track)]
+                assert await a.sid != old_room
+                await b_events.until(lambda: "a" in b.remote_participants, "the other participant")
+                track, *_ = await b_events.wait("track_subscribed", count=2)
+                stream = rtc.AudioStream(track)
+                await Ear(stream).wait_for_tone(900)
+                await stream.aclose()
+                for events in (a_events, b_events):
+                    assert events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
+                await rooms.leave()
+
+
+async def test_a_server_that_stops_says_goodbye_for_good(nothing_left: None) -> None:
+    async with greenroom.Server() as server:
+        room, events = await Rooms(server).join("anna")
+        await server.stop()
+        assert await events.wait("disconnected") == (rtc.DisconnectReason.SERVER_SHUTDOWN,)
+        assert events.of("reconnecting") == []
+        await room.disconnect()

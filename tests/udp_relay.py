@@ -1,0 +1,68 @@
+"""A UDP relay on loopback in front of a server's media port, which a test can block."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+RELAY_ADDRESS = "127.0.0.2"
+"""Another loopback address than the server's, so that the port can be the same."""
+
+
+class UdpRelay:
+    """Forwards between `RELAY_ADDRESS:port` and `127.0.0.1:port`; while `blocked`, it forwards nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.blocked = False
+        self.dropped = 0
+        self._ways: dict[Any, asyncio.DatagramTransport] = {}
+
+    async def __aenter__(self) -> UdpRelay:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Receiver(self._from_client), local_addr=(RELAY_ADDRESS, self._port)
+        )
+        self._front = cast(asyncio.DatagramTransport, transport)
+        self._opening: set[asyncio.Task[None]] = set()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._opening:
+            task.cancel()
+        if self._opening:
+            await asyncio.wait(self._opening)
+        self._front.close()
+        for way in self._ways.values():
+            way.close()
+        await asyncio.sleep(0)  # transports are closed by the loop
+
+    def _from_client(self, data: bytes, client: Any) -> None:
+        if self.blocked:
+            self.dropped += 1
+        elif client in self._ways:
+            self._ways[client].sendto(data)
+        elif len(self._opening) < 64:
+            task = asyncio.ensure_future(self._open(client, data))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, client: Any, data: bytes) -> None:
+        def back(answer: bytes, _: Any) -> None:
+            if not self.blocked:
+                self._front.sendto(answer, client)
+
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Receiver(back), remote_addr=("127.0.0.1", self._port)
+        )
+        way = cast(asyncio.DatagramTransport, transport)
+        if client in self._ways:
+            way.close()
+        else:
+            self._ways[client] = way
+        self._ways[client].sendto(data)
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    def __init__(self, receive: Any) -> None:
+        self.datagram_received = receive  # type: ignore[method-assign]
