@@ -1,4 +1,9 @@
-//! Which simulcast layer a subscriber gets.
+//! Which simulcast layer a subscriber gets (simulcast: RFC 8853, layers named by RFC 8852 rids).
+//!
+//! In: the highest layer wanted, which layers are declared and flow, and for each packet its layer and whether it
+//! begins a key frame. Out: the target layer, and forward, switch or drop. States: nothing forwarded, or a current
+//! layer. Only a key frame changes it, since a decoder can begin nowhere else: up to any layer not above the target,
+//! and down only to reach a target below. The caller asks for a key frame while current and target differ.
 
 use std::time::{Duration, Instant};
 

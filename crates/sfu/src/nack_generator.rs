@@ -1,4 +1,8 @@
-//! Which packets to ask the publisher for again, and when.
+//! Which packets to ask the publisher for again, and when (generic NACK, RFC 4585 section 6.2.1).
+//!
+//! In: gaps in the extended sequence numbers, packets that came after all, the round trip, and time. Out: the numbers
+//! to put into one NACK, and the next deadline. Each missing packet waits a little for reordering, is asked for once a
+//! round trip with the pause growing each time, and is given up after a few tries.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -23,7 +27,6 @@ struct Missing {
 pub struct NackGenerator {
     missing: VecDeque<Missing>,
     round_trip: Option<Duration>,
-    given_up: u64,
 }
 
 impl NackGenerator {
@@ -32,7 +35,6 @@ impl NackGenerator {
         for sequence in from.max(to.saturating_sub(MAX_OUTSTANDING as u64))..to {
             if self.missing.len() == MAX_OUTSTANDING {
                 self.missing.pop_front();
-                self.given_up += 1;
             }
             self.missing.push_back(Missing {
                 sequence,
@@ -57,10 +59,8 @@ impl NackGenerator {
     /// The sequence numbers to ask for now, ascending.
     pub fn collect(&mut self, now: Instant, out: &mut Vec<u16>) {
         let base = self.round_trip.unwrap_or(DEFAULT_ROUND_TRIP).max(FIRST_INTERVAL);
-        let before = self.missing.len();
         self.missing
             .retain(|missing| missing.tries < MAX_TRIES || missing.next_at > now);
-        self.given_up += (before - self.missing.len()) as u64;
         for missing in self.missing.iter_mut().filter(|missing| missing.next_at <= now) {
             out.push(missing.sequence as u16);
             let interval = base

@@ -1,4 +1,11 @@
 //! Sequence numbers for one subscriber: no hole where nothing was lost.
+//!
+//! A subscriber's SSRC is one stream (RFC 3550 section 5.1) though it is fed from several layers, and packets that it
+//! is not meant to get must not look lost to it (RFC 4585 would have it ask for them).
+//! In: extended numbers of the current source, each forwarded or skipped, and switches to another source. Out: the
+//! extended output number. Output is input minus an offset. A skipped packet makes the offset grow by one from the
+//! next number on; a switch sets it so that the first packet follows the last output. Earlier offsets are kept, so a
+//! late packet gets the number that was left free for it.
 
 use std::collections::VecDeque;
 

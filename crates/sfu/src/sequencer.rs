@@ -1,4 +1,9 @@
 //! What was sent to one subscriber, so that a NACK can be answered (media is fetched from the up track).
+//!
+//! In: each packet sent, and the sequence numbers of NACKs (RFC 4585 section 6.2.1). Out: how a number was sent: its
+//! source number, layer, timestamp and VP8 indices, from which the same packet is written again, as RTX where
+//! negotiated (RFC 4588). A ring over the output numbers: constant time, old entries make room. A number is resent a
+//! few times at most and not twice within a round trip or two; after a key frame nothing before it is.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,11 @@
 //! Transport-wide feedback for publishers (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 //!
 //! Their bandwidth estimators live on it: each message says which packets came, and when, in steps of 250 us.
+//! In: the transport-wide number and arrival time of every packet of a transport, whatever its stream. Out: the bodies
+//! of feedback messages (section 3.1) and when the next is due: after 100 ms, earlier at the end of a video frame, or
+//! with many packets pending. A message has a base number and a reference time in steps of 64 ms, then a symbol for
+//! each number (missing, small or large delta) as run-length or vector chunks (sections 3.1.3 and 3.1.4), then the
+//! deltas (3.1.5). What is missing between two messages is reported too.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -83,6 +83,30 @@ pub struct UpTrack {
     level: AudioLevel,
     codec_name: String,
     last_payload_type: Option<u8>,
+    /// What every packet asks of `payload_types`, looked up once.
+    media_types: Vec<MediaType>,
+}
+
+/// A negotiated payload type, as the way of a packet needs it.
+#[derive(Debug, Clone, Copy)]
+struct MediaType {
+    number: u8,
+    codec: Codec,
+    clock_rate_hz: u32,
+    /// Whether to ask for lost packets.
+    nack: bool,
+}
+
+impl MediaType {
+    fn new(payload: &PayloadType) -> MediaType {
+        let codec = payload.kind_of_codec();
+        MediaType {
+            number: payload.payload_type,
+            codec,
+            clock_rate_hz: payload.clock_rate_hz,
+            nack: payload.has_nack() && codec != Codec::Red,
+        }
+    }
 }
 
 impl UpTrack {
@@ -102,6 +126,7 @@ impl UpTrack {
             level: AudioLevel::default(),
             codec_name: String::new(),
             last_payload_type: None,
+            media_types: Vec::new(),
         };
         track.update(parameters);
         track
@@ -111,6 +136,7 @@ impl UpTrack {
     /// (ssrc, layer, is RTX).
     pub fn update(&mut self, parameters: &UpTrackParameters) -> Vec<(u32, u8, bool)> {
         self.payload_types.clone_from(&parameters.payload_types);
+        self.media_types = self.payload_types.iter().map(MediaType::new).collect();
         self.extensions = ExtensionIds::from_list(&parameters.header_extensions);
         let rids = &parameters.rids;
         let count = rids.len().max(parameters.layers.len()).clamp(1, MAX_LAYERS);
@@ -169,36 +195,48 @@ impl UpTrack {
         found.map(|payload| payload.payload_type)
     }
 
+    fn media_type(&self, number: u8) -> Option<MediaType> {
+        self.media_types
+            .iter()
+            .find(|media| media.number == number)
+            .copied()
+    }
+
+    fn note_codec(&mut self, number: u8) {
+        if self.last_payload_type != Some(number)
+            && let Some(payload) = self
+                .payload_types
+                .iter()
+                .find(|payload| payload.payload_type == number)
+        {
+            self.codec_name.clone_from(&payload.codec);
+            self.last_payload_type = Some(number);
+        }
+    }
+
     /// Takes one media packet on a layer. None when it is not to be forwarded.
     pub fn receive(&mut self, now: Instant, layer_index: u8, packet: Vec<u8>) -> Option<Accepted> {
         let view = RtpView::parse(&packet)?;
-        let payload = self
-            .payload_types
-            .iter()
-            .find(|payload| payload.payload_type == view.payload_type)?;
-        let (clock_rate_hz, codec) = (payload.clock_rate_hz, payload.kind_of_codec());
-        let nack = payload.has_nack() && codec != Codec::Red;
-        if self.last_payload_type != Some(view.payload_type) {
-            self.last_payload_type = Some(view.payload_type);
-            self.codec_name.clone_from(&payload.codec);
-        }
+        let media = self.media_type(view.payload_type)?;
+        self.note_codec(view.payload_type);
         let level = view
             .extension(self.extensions.audio_level)
             .and_then(|value| value.first().copied());
         let timestamp = view.timestamp;
-        let dimensions = if codec == Codec::Vp8 {
+        let dimensions = if media.codec == Codec::Vp8 {
             key_frame::vp8_dimensions(view.payload)
         } else {
             None
         };
         let layer = self.layers.get_mut(usize::from(layer_index))?;
-        layer.nack_enabled = nack;
-        let accepted = layer.receive(now, packet, clock_rate_hz)?;
+        layer.nack_enabled = media.nack;
+        let accepted = layer.receive(now, packet, media.clock_rate_hz)?;
         if let Some(dimensions) = dimensions {
             layer.dimensions = dimensions;
         }
         if let Some(level) = level {
-            self.level.observe(now, level & 0x7F, timestamp, clock_rate_hz);
+            self.level
+                .observe(now, level & 0x7F, timestamp, media.clock_rate_hz);
         }
         Some(accepted)
     }
@@ -207,7 +245,7 @@ impl UpTrack {
     pub fn forward_packet(&self, layer_index: u8, sequence: u64, newest: bool) -> Option<ForwardPacket<'_>> {
         let layer = self.layers.get(usize::from(layer_index))?;
         let view = RtpView::parse(&layer.history.get(sequence)?.bytes)?;
-        let codec = self.payload_type(view.payload_type)?.kind_of_codec();
+        let codec = self.media_type(view.payload_type)?.codec;
         let vp8 = if codec == Codec::Vp8 {
             Vp8Descriptor::parse(view.payload)
         } else {

@@ -31,6 +31,9 @@ pub use types::{
 /// The largest data channel message accepted from the peer unless configured otherwise, in bytes.
 pub const DEFAULT_MAX_MESSAGE_SIZE_BYTES: u32 = 65_536;
 
+/// The most that protection adds to an RTP packet, in bytes.
+pub const RTP_OVERHEAD_BYTES: usize = srtp::MAX_OVERHEAD_BYTES;
+
 /// How many bytes may wait on a reliable channel before [`Transport::send_message`] returns false.
 pub const MAX_BUFFERED_RELIABLE_BYTES: usize = 4 * 1024 * 1024;
 

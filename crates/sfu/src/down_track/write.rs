@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use greenroom_transport::RTP_OVERHEAD_BYTES;
+
 use super::DownTrack;
 use crate::egress::Egress;
 use crate::parameters::ExtensionIds;
@@ -9,6 +11,9 @@ use crate::red;
 use crate::route::Route;
 use crate::rtp_header::{ExtensionList, RtpHeader, RtpView};
 use crate::vp8_descriptor::Vp8Indices;
+
+/// What header, extensions and a rewritten descriptor usually need at most.
+const HEADER_ROOM_BYTES: usize = 96;
 
 impl DownTrack {
     /// Writes header and payload; with `original` as a retransmission of that sequence number (RFC 4588).
@@ -29,6 +34,7 @@ impl DownTrack {
         out: &mut Vec<u8>,
     ) -> bool {
         out.clear();
+        out.reserve(HEADER_ROOM_BYTES + view.payload.len() + RTP_OVERHEAD_BYTES);
         self.write_header(now, header, Some((view, upstream)), egress, out);
         if let Some(number) = original {
             out.extend_from_slice(&number.to_be_bytes());

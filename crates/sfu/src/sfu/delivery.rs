@@ -50,7 +50,9 @@ impl Delivery<'_> {
                 .forward(now, packet, self.view, &mut self.connection.egress, self.scratch);
         if matches!(outcome, Outcome::Written { .. }) {
             self.down_track.started = true;
-            if self.connection.transport.send_rtp(self.scratch).is_err() {
+            // The buffer becomes the datagram; the next packet gets a new one.
+            let packet = std::mem::take(self.scratch);
+            if self.connection.transport.send_rtp_in_place(packet).is_err() {
                 self.errors += 1;
             }
             self.connection.lower_deadline(self.down_track.deadline());

@@ -45,12 +45,8 @@ impl Sfu {
                     connection.remb_bps = Some(bitrate_bps);
                 }
             }
-            Feedback::TransportWide { base, count } => {
-                if let Some(connection) = self.connections.get_mut(&handle) {
-                    connection.last_transport_feedback = Some((base, count));
-                }
-            }
-            Feedback::Goodbye { .. } => {}
+            // Congestion is not controlled by them here.
+            Feedback::TransportWide { .. } | Feedback::Goodbye { .. } => {}
         }
     }
 

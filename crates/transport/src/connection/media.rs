@@ -14,7 +14,7 @@ impl Transport {
     /// Encrypts and queues one RTP packet; when not connected it is counted and dropped.
     ///
     /// # Errors
-    /// [`TransportError::Packet`] when it is malformed.
+    /// [`TransportError::Packet`](crate::TransportError::Packet) when it is malformed.
     pub fn send_rtp(&mut self, packet: &[u8]) -> Result<()> {
         let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
             self.count_unsent();
@@ -26,10 +26,26 @@ impl Transport {
         Ok(())
     }
 
+    /// As [`Transport::send_rtp`], without a copy: the packet becomes the datagram. Give it room for
+    /// [`crate::RTP_OVERHEAD_BYTES`] more.
+    ///
+    /// # Errors
+    /// [`TransportError::Packet`](crate::TransportError::Packet) when it is malformed.
+    pub fn send_rtp_in_place(&mut self, mut packet: Vec<u8>) -> Result<()> {
+        let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
+            self.count_unsent();
+            return Ok(());
+        };
+        sender.protect_rtp_in_place(&mut packet)?;
+        self.statistics.rtp_packets_sent += 1;
+        self.transmit(packet);
+        Ok(())
+    }
+
     /// Encrypts and queues one compound RTCP packet; when not connected it is counted and dropped.
     ///
     /// # Errors
-    /// [`TransportError::Packet`] when it is malformed.
+    /// [`TransportError::Packet`](crate::TransportError::Packet) when it is malformed.
     pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<()> {
         let (true, Some(sender)) = (self.transmits.len() < MAX_QUEUED_PACKETS, &mut self.sender) else {
             self.count_unsent();

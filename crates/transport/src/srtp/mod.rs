@@ -7,6 +7,7 @@ mod receiver;
 mod replay;
 mod sender;
 
+pub(crate) use cipher::MAX_OVERHEAD_BYTES;
 pub(crate) use context::from_keying_material;
 pub(crate) use key_derivation::Profile;
 pub(crate) use receiver::{Receiver, Refused};

@@ -34,6 +34,14 @@ impl Sender {
 
     /// A protected copy of a plain RTP packet.
     pub(crate) fn protect_rtp(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
+        let mut protected = Vec::with_capacity(packet.len() + MAX_OVERHEAD_BYTES);
+        protected.extend_from_slice(packet);
+        self.protect_rtp_in_place(&mut protected)?;
+        Ok(protected)
+    }
+
+    /// Protects a plain RTP packet; without another allocation when it has room for [`MAX_OVERHEAD_BYTES`] more.
+    pub(crate) fn protect_rtp_in_place(&mut self, packet: &mut Vec<u8>) -> Result<()> {
         let Some(header_bytes) = rtp_header_bytes(packet) else {
             return Err(TransportError::Packet {
                 kind: "RTP",
@@ -45,11 +53,7 @@ impl Sender {
         let highest = self.highest.entry(ssrc).or_insert(u64::from(sequence_number));
         let index = estimate_index(Some(*highest), sequence_number);
         *highest = index.max(*highest);
-        let mut protected = Vec::with_capacity(packet.len() + MAX_OVERHEAD_BYTES);
-        protected.extend_from_slice(packet);
-        self.rtp
-            .seal_rtp(&mut protected, header_bytes, Position { ssrc, index })?;
-        Ok(protected)
+        self.rtp.seal_rtp(packet, header_bytes, Position { ssrc, index })
     }
 
     /// A protected copy of a plain compound RTCP packet.
