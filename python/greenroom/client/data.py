@@ -19,6 +19,7 @@ from .errors import PublishDataError
 from .publisher import LOSSY, RELIABLE, Publisher
 from .replay import ReplayBuffer
 from .state import ParticipantState
+from .turns import Turns
 from .waiting import wait_future
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class DataSender:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._turns: dict[str, asyncio.Lock] = {RELIABLE: asyncio.Lock(), LOSSY: asyncio.Lock()}
+        self._turns: dict[str, Turns] = {RELIABLE: Turns(), LOSSY: Turns()}
         self._sequence = 0
         """Of the last reliable packet."""
         self._waiting: dict[str, int] = {RELIABLE: 0, LOSSY: 0}
@@ -58,9 +59,9 @@ class DataSender:
         self._to_send_again: list[bytes] = []
         """Of a session that was lost: packets that nobody acknowledged."""
 
-    async def send(self, packet: models.DataPacket, *, reliable: bool) -> None:
+    async def send(self, packet: models.DataPacket, *, reliable: bool, urgent: bool = False) -> None:
         """Hand one packet to its channel; while reconnecting, wait for the end of that. PublishDataError when
-        it is too large, no channel opens, or too much waits already."""
+        it is too large, no channel opens, or too much waits already. `urgent` goes before others that wait."""
         if self._session.closed:
             raise PublishDataError("data can't be sent: the room is not connected; connect first")
         local = self._session.state.local.info
@@ -86,9 +87,9 @@ class DataSender:
                     return
             except _ChannelGone:
                 pass  # the way that waits finds out why
-        await self._wait_and_send(label, packet, size)
+        await self._wait_and_send(label, packet, size, urgent)
 
-    async def _wait_and_send(self, label: str, packet: models.DataPacket, size: int) -> None:
+    async def _wait_and_send(self, label: str, packet: models.DataPacket, size: int, urgent: bool) -> None:
         if self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise PublishDataError(
                 f"{self._waiting_bytes} bytes wait for the {label} channel already (limit "
@@ -98,9 +99,12 @@ class DataSender:
         self._waiting_bytes += size
         self._waiting[label] += 1
         try:
-            async with self._turns[label]:
+            await self._turns[label].take(urgent)
+            try:
                 while not await self._send_when_possible(label, packet, size):
                     await self._reconnected(label)
+            finally:
+                self._turns[label].release()
         finally:
             self._waiting[label] -= 1
             self._waiting_bytes -= size

@@ -125,7 +125,7 @@ class RpcCalls:
             version=1,
         )
         packet = models.DataPacket(rpc_request=request, destination_identities=[info.destination_identity])
-        await self._session.sender.send(packet, reliable=True)
+        await self._session.sender.send(packet, reliable=True, urgent=True)
 
     async def _send_stream(self, request_id: str, info: RpcCallInfo, encoded: bytes, timeout_ms: int) -> None:
         options = StreamOptions(
@@ -138,6 +138,7 @@ class RpcCalls:
             },
             destinations=[info.destination_identity],
             header=text_header(),
+            urgent=True,
         )
         await send_whole(self._session, options, encoded, compress=True)
 

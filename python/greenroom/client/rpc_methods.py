@@ -179,7 +179,7 @@ class RpcMethods:
     async def _send(self, data: RpcInvocationData, packet: models.DataPacket) -> None:
         packet.destination_identities.append(data.caller_identity)
         try:
-            await self._session.sender.send(packet, reliable=True)
+            await self._session.sender.send(packet, reliable=True, urgent=True)
         except PublishDataError as error:
             _logger.warning("call %s was not answered: %s", data.request_id, error.message)
 
@@ -189,6 +189,7 @@ class RpcMethods:
             attributes={REQUEST_ID: data.request_id},
             destinations=[data.caller_identity],
             header=text_header(),
+            urgent=True,
         )
         try:
             await send_whole(self._session, options, payload.encode(), compress=True)

@@ -28,6 +28,7 @@ from greenroom.signalling.stream_framing import (
     split_text,
 )
 
+from .bulk import room_for_bulk
 from .errors import PublishDataError, StreamError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("livekit")
 
+_MIN_DEFLATED_BYTES = 256
 _DROPPED = "the writer was dropped without being closed"
 
 
@@ -48,6 +50,8 @@ class StreamOptions:
     destinations: Sequence[str] = ()
     sender_identity: str | None = None
     """Somebody else to speak for; servers allow it to agents."""
+    urgent: bool = False
+    """Before other data that waits for the channel."""
     header: models.DataStream.Header = field(default_factory=models.DataStream.Header)
     """The rest: MIME type, total length, and the header of its kind."""
 
@@ -89,6 +93,7 @@ class OutgoingStream:
         self._session = session
         self._destinations = list(options.destinations)
         self._sender_identity = options.sender_identity or ""
+        self._urgent = options.urgent
         self.header = options.build()
         self.closed = False
         self._opened = False
@@ -143,6 +148,7 @@ class OutgoingStream:
         chunk = models.DataStream.Chunk(
             stream_id=self.header.stream_id, chunk_index=self._next_index, content=content
         )
+        await room_for_bulk(self._session)
         # A number that was not sent would look like a missing chunk.
         await self._send(models.DataPacket(stream_chunk=chunk))
         self._next_index += 1
@@ -159,7 +165,7 @@ class OutgoingStream:
 
     async def _send(self, packet: models.DataPacket) -> None:
         try:
-            await self._session.sender.send(self._packet(packet), reliable=True)
+            await self._session.sender.send(self._packet(packet), reliable=True, urgent=self._urgent)
         except PublishDataError as error:
             raise StreamError(f"stream {self.header.stream_id} was not sent: {error.message}") from error
 
@@ -197,7 +203,8 @@ async def send_whole(
     header = stream.header
     header.total_length = len(payload)
     modern, inflates = receivers_can(session, options.destinations)
-    deflated = deflate(payload) if modern and inflates and compress else payload
+    worth_it = modern and inflates and compress and len(payload) >= _MIN_DEFLATED_BYTES
+    deflated = deflate(payload) if worth_it else payload
     smaller = len(deflated) < len(payload)
     if modern and not header.text_header.attached_stream_ids:
         inline = models.DataStream.Header()

@@ -205,7 +205,7 @@ class TextStreamWriter(BaseStreamWriter):
             stream_id,
             destination_identities or (),
             sender_identity,
-            text_header(reply_to_id=reply_to_id),
+            header=text_header(reply_to_id=reply_to_id),
         )
         super().__init__(local_participant, options)
         self._info = text_info(self._stream.header)

@@ -207,6 +207,22 @@ async def test_thousands_of_calls_find_their_own_answers(room: rtc.Room, wire: W
     assert not room._joined_session.data_kinds.calls._pending
 
 
+async def test_calls_go_before_other_data_that_waits(room: rtc.Room, wire: Wire, peers: FakePeers) -> None:
+    peers.publisher.full = True
+    messages = [asyncio.ensure_future(room.local_participant.publish_data(bytes([n]))) for n in range(3)]
+    await asyncio.sleep(0)
+    call = calling(room)
+    await asyncio.sleep(0.01)
+    peers.publisher.full = False
+    peers.publisher.fire(_engine.CHANNEL_WRITABLE, 1)
+    await asyncio.wait_for(asyncio.gather(*messages), TIMEOUT_S)
+    sent = await wire.wait_sent(4)
+    assert [packet.WhichOneof("value") for packet in sent] == ["user", "rpc_request", "user", "user"]
+    assert [packet.sequence for packet in sent] == [1, 2, 3, 4]
+    wire.respond(sent[1].rpc_request.id, "")
+    assert await asyncio.wait_for(call, TIMEOUT_S) == ""
+
+
 # ---- being called ----
 
 
