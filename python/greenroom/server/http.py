@@ -67,6 +67,8 @@ class HttpApp:
             self._rooms.counters[f"refused_{refusal.status}"] += 1
             _logger.info("%s %s refused: %d", request.method, request.path, refusal.status)
             response = text(refusal.status, refusal.body)
+        except ConnectionResetError:  # the client is gone already: nobody reads the answer
+            response = text(400, "the connection was lost")
         if not response.prepared:
             _allow_origin(request, response)
         return response

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from livekit.protocol import models
 
+from greenroom import _engine
 from greenroom.client.errors import ConnectError
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
 from greenroom.client.rpc_methods import RpcRegistry
@@ -275,10 +276,13 @@ class Room(EventEmitter[EventTypes]):
         session = self._session
         if session is None or session.closed or not self.isconnected():
             raise RuntimeError("there are no statistics: the room is not connected")
-        return RtcStats(
-            publisher_stats=peer_stats(session.publisher.link.peer.stats()),
-            subscriber_stats=peer_stats(session.subscriber.link.peer.stats()),
-        )
+        try:
+            return RtcStats(
+                publisher_stats=peer_stats(session.publisher.link.peer.stats()),
+                subscriber_stats=peer_stats(session.subscriber.link.peer.stats()),
+            )
+        except _engine.EngineError as error:
+            raise RuntimeError("there are no statistics: the room is reconnecting") from error
 
     # ---- data streams ----
 
