@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -15,6 +16,7 @@ from livekit.protocol import models
 from greenroom import _engine
 from greenroom.signalling.client_description import MAX_MESSAGE_BYTES
 
+from .early_data import EarlyData
 from .errors import PublishDataError
 from .publisher import LOSSY, RELIABLE, Publisher
 from .replay import ReplayBuffer
@@ -265,7 +267,7 @@ class DataReceiver:
     """Turns arriving messages into events by one table; drops what a sender's sequence shows to be a
     repeat."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, early: EarlyData | None = None) -> None:
         self._session = session
         self.last_sequences: dict[str, tuple[int, float]] = {}
         """Last reliable sequence and when it came, by participant SID."""
@@ -275,6 +277,7 @@ class DataReceiver:
             "transcription": self._transcription,
         }
         """By the name of the packet's value. Others are ignored."""
+        self.early = early or EarlyData()
 
     def take(self, label: str, data: bytes) -> None:
         """One message from a channel; the label alone says whether it is reliable."""
@@ -289,8 +292,21 @@ class DataReceiver:
         if label == RELIABLE and self._repeated(packet):
             return
         handler = self.handlers.get(packet.WhichOneof("value") or "")
-        if handler is not None:
-            handler(packet, label == RELIABLE)
+        if handler is None:
+            return
+        identity, sid = packet.participant_identity, packet.participant_sid
+        unknown = bool(identity) and self._sender(packet) is None
+        if unknown and self.early.hold(identity, sid, len(data), partial(handler, packet, label == RELIABLE)):
+            return
+        handler(packet, label == RELIABLE)
+
+    def start_anew(self) -> None:
+        """Another session follows: senders count from 1 again, and what is held has lost its sender."""
+        self.last_sequences.clear()
+        self.early.close()
+
+    def close(self) -> None:
+        self.early.close()
 
     def _repeated(self, packet: models.DataPacket) -> bool:
         sid, sequence = packet.participant_sid, packet.sequence

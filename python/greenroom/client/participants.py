@@ -61,6 +61,7 @@ def remove(session: Session, participant: ParticipantState) -> None:
     state.speaking.pop(participant.sid, None)
     participant.tracks_changed()
     session.data_kinds.participant_left(participant)
+    session.receiver.early.departed(participant.sid)
     session.emit("participant_disconnected", participant.facade)
 
 
@@ -83,6 +84,7 @@ def _join(session: Session, info: models.ParticipantInfo) -> None:
         session.emit("participant_active", participant.facade)
     for track in info.tracks:
         _publish(session, participant, track)
+    session.receiver.early.release(participant.identity)
 
 
 def _apply_known(session: Session, participant: ParticipantState, info: models.ParticipantInfo) -> None:

@@ -341,7 +341,7 @@ class Session:
         self.requests.fail("the session was restarted before the change was made", "restarted")
         self.publisher.close("the session was restarted", "restarted")
         self.subscriber.close()
-        self.receiver.last_sequences.clear()
+        self.receiver.start_anew()
         self._queued.clear()
         for fail_pending in list(self.restarted):
             fail_pending()
@@ -458,7 +458,7 @@ class Session:
         self.closed = True
         self.reconnector.stop()
         self._queued.clear()
-        for name in ("data_kinds", "publications", "requests", "publisher", "subscriber"):
+        for name in ("data_kinds", "receiver", "publications", "requests", "publisher", "subscriber"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()

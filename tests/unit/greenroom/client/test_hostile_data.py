@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from livekit.protocol import models
 
 from greenroom.client.data import DataReceiver
+from greenroom.client.early_data import EarlyData
 from greenroom.client.publisher import LOSSY, RELIABLE
 
 _PACKETS = [
@@ -37,9 +38,11 @@ class _Facade:
 
 
 def _receiver(emitted: list[tuple[Any, ...]]) -> DataReceiver:
-    state = SimpleNamespace(participant=lambda **_: None)
+    known = SimpleNamespace(facade="Alice")
+    state = SimpleNamespace(participant=lambda identity="", sid="": known if identity == "a" else None)
     session: Any = SimpleNamespace(state=state, facade=_Facade(), emit=lambda *event: emitted.append(event))
-    return DataReceiver(session)
+    never = SimpleNamespace(cancel=lambda: None)
+    return DataReceiver(session, EarlyData(lambda _delay_s, _function: never))
 
 
 @given(st.data())
@@ -66,4 +69,4 @@ def test_noise_is_skipped_or_taken(noise: bytes) -> None:
 def test_a_whole_packet_is_taken() -> None:
     emitted: list[tuple[Any, ...]] = []
     _receiver(emitted).take(RELIABLE, _PACKETS[0].SerializeToString())
-    assert emitted == [("data_received", ("make_data_packet", b"abc", True, None, "t"))]
+    assert emitted == [("data_received", ("make_data_packet", b"abc", True, "Alice", "t"))]

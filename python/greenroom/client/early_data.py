@@ -1,0 +1,89 @@
+"""Data that overtakes the news of its sender.
+
+Servers announce a participant that publishes no tracks in batches (livekit-server every 3 s), over another connection than
+the data. Handing such data over at once would give it no sender; it is kept, in order, until the sender is announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+HOLD_S = 4.0
+"""A batch interval of livekit-server and some; a sender still unknown then is delivered without a name."""
+MAX_HELD_BYTES = 1024 * 1024
+"""Of all unknown senders together. What comes beyond it releases everything held, in order."""
+_MAX_DEPARTED = 256
+
+Deliver = Callable[[], None]
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+StartTimer = Callable[[float, Callable[[], None]], Timer]
+"""Runs the function after so many seconds, unless cancelled."""
+
+
+def _on_the_loop(delay_s: float, function: Callable[[], None]) -> Timer:
+    return asyncio.get_running_loop().call_later(delay_s, function)
+
+
+@dataclass
+class _Held:
+    timer: Timer
+    size: int = 0
+    deliveries: list[Deliver] = field(default_factory=list)
+
+
+class EarlyData:
+    """Holds deliveries by the identity of a sender that is not known yet."""
+
+    def __init__(self, start_timer: StartTimer = _on_the_loop) -> None:
+        self._start_timer = start_timer
+        self._held: dict[str, _Held] = {}
+        self._bytes = 0
+        self._departed: deque[str] = deque(maxlen=_MAX_DEPARTED)
+
+    def hold(self, identity: str, sid: str, size: int, deliver: Deliver) -> bool:
+        """Keep `deliver` until the sender arrives. False when it has left already: then nothing is to be waited for."""
+        if sid in self._departed:
+            return False
+        if self._bytes + size > MAX_HELD_BYTES:
+            for waiting in list(self._held):
+                self.release(waiting)
+            return False
+        held = self._held.get(identity)
+        if held is None:
+            timer = self._start_timer(HOLD_S, partial(self.release, identity))
+            held = self._held[identity] = _Held(timer)
+        held.deliveries.append(deliver)
+        held.size += size
+        self._bytes += size
+        return True
+
+    def release(self, identity: str) -> None:
+        """The sender is known now, or has been waited for long enough: deliver what it sent, in order."""
+        held = self._held.pop(identity, None)
+        if held is None:
+            return
+        held.timer.cancel()
+        self._bytes -= held.size
+        for deliver in held.deliveries:
+            deliver()
+
+    def departed(self, sid: str) -> None:
+        """A participant left: data of it that is still under way is not held."""
+        self._departed.append(sid)
+
+    def close(self) -> None:
+        """Forget what is held."""
+        for held in self._held.values():
+            held.timer.cancel()
+        self._held.clear()
+        self._bytes = 0
