@@ -67,16 +67,17 @@ class Pair:
             events.all.clear()
 
     async def hear_each_other(self) -> None:
+        """Each the track that the other publishes now, not one of before a restart."""
         await asyncio.gather(
-            self._hear(self.room, self.events, 900), self._hear(self.other, self.other_events, 600)
+            self._hear(self.room, self.events, self.other, 900),
+            self._hear(self.other, self.other_events, self.room, 600),
         )
 
-    async def _hear(self, room: rtc.Room, events: Events, hz: float) -> None:
+    async def _hear(self, room: rtc.Room, events: Events, speaker: rtc.Room, hz: float) -> None:
         def track() -> Any:
-            publications = [
-                p for who in room.remote_participants.values() for p in who.track_publications.values()
-            ]
-            return next((p.track for p in publications if isinstance(p.track, rtc.RemoteAudioTrack)), None)
+            published = speaker.local_participant.track_publications
+            audio = [t for t in _tracks(room) if isinstance(t, rtc.RemoteAudioTrack)]
+            return next((t for t in audio if t.sid in published), None)
 
         await events.until(lambda: track() is not None, "a track to hear")
         stream = rtc.AudioStream(track())
