@@ -1,28 +1,26 @@
 //! The senders of a peer: from pipelines into str0m, and from the bandwidth estimate into the encoders.
 
+mod bitrate;
+mod layers;
+mod statistics;
+mod video_packets;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
 use greenroom_media::video::{Codec, I420Frame};
 use str0m::Rtc;
-use str0m::bwe::Bitrate;
 use str0m::media::{Frequency, KeyframeRequest, KeyframeRequestKind, MediaTime, Mid, Rid};
 use str0m::stats::MediaEgressStats;
 
-use crate::allocation::{Demand, allocate};
 use crate::audio_sender::AudioSender;
 use crate::jobs::{JobKey, Jobs, Outcome};
 use crate::media_table::{MediaTable, Way};
-use crate::rtc_config::INITIAL_ESTIMATE_BPS;
-use crate::video_layer::VideoLayer;
-use crate::video_sender::{VideoFrame, VideoSender};
-use crate::{AudioSenderConfig, PeerError, Result, SenderStatistics, TrackKind, VideoSenderConfig};
+use crate::video_sender::VideoSender;
+use crate::{AudioSenderConfig, PeerError, Result, TrackKind, VideoSenderConfig};
 
-/// Share of the estimate that encoders get; the rest is for headers and retransmissions.
-const ENCODER_PERCENT: u64 = 92;
-/// Headers of an audio packet, every 20 ms.
-const AUDIO_OVERHEAD_BPS: u64 = 20_000;
-const LAYERS_LIMIT: usize = 8;
+use layers::check_layers;
+use video_packets::write_video;
 
 enum Pipeline {
     Audio(Box<AudioSender>),
@@ -319,52 +317,6 @@ impl Sending {
         self.allocate(rtc);
     }
 
-    fn allocate(&mut self, rtc: &mut Rtc) {
-        let mut audio_bps = 0;
-        let mut layers: Vec<(Demand, &mut VideoLayer)> = vec![];
-        for sender in self.senders.values_mut() {
-            match &mut sender.pipeline {
-                Pipeline::Audio(audio) if !audio.muted => {
-                    audio_bps += u64::from(audio.config.bitrate_bps) + AUDIO_OVERHEAD_BPS
-                }
-                Pipeline::Video(video) if !video.muted => {
-                    let active = video.layers.iter_mut().filter(|layer| layer.active);
-                    layers.extend(active.enumerate().map(|(rank, layer)| {
-                        let max_bitrate_bps = layer.send.max_bitrate_bps;
-                        (
-                            Demand {
-                                rank,
-                                max_bitrate_bps,
-                                running: layer.bitrate_bps > 0,
-                            },
-                            layer,
-                        )
-                    }));
-                }
-                Pipeline::Audio(_) | Pipeline::Video(_) => {}
-            }
-        }
-        let demands: Vec<Demand> = layers.iter().map(|(demand, _)| *demand).collect();
-        let known = self
-            .estimate_bps
-            .or(self.estimating.then_some(INITIAL_ESTIMATE_BPS));
-        let budget = known.map(|estimate| (estimate * ENCODER_PERCENT / 100).saturating_sub(audio_bps));
-        for ((_, layer), bitrate_bps) in layers.iter_mut().zip(allocate(budget, &demands)) {
-            layer.set_bitrate(bitrate_bps);
-        }
-        if self.estimating {
-            let desired = demands
-                .iter()
-                .map(|demand| u64::from(demand.max_bitrate_bps))
-                .sum::<u64>()
-                + audio_bps;
-            rtc.bwe().set_bitrate(
-                Bitrate::bps(audio_bps),
-                Bitrate::bps(desired * 100 / ENCODER_PERCENT),
-            );
-        }
-    }
-
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.senders
             .values()
@@ -389,55 +341,6 @@ impl Sending {
     pub fn clear(&mut self) {
         self.senders.clear();
     }
-
-    pub fn statistics(&self, medias: &MediaTable) -> Vec<SenderStatistics> {
-        let mut all: Vec<SenderStatistics> = vec![];
-        for (mid, sender) in &self.senders {
-            match &sender.pipeline {
-                Pipeline::Audio(audio) => all.push(SenderStatistics {
-                    ssrc: audio.config.ssrc,
-                    codec: "opus",
-                    frames_encoded: audio.packets_encoded,
-                    target_bitrate_bps: audio.config.bitrate_bps,
-                    ..self.stream_statistics(medias, *mid, None)
-                }),
-                Pipeline::Video(video) => all.extend(video.layers.iter().map(|layer| SenderStatistics {
-                    ssrc: layer.send.ssrc,
-                    codec: codec_name(video.config.codec),
-                    frames_encoded: layer.frames_encoded,
-                    frames_dropped: layer.frames_dropped,
-                    key_frames_encoded: layer.key_frames_encoded,
-                    frame_width: layer.size.0,
-                    frame_height: layer.size.1,
-                    target_bitrate_bps: if layer.is_running() { layer.bitrate_bps } else { 0 },
-                    pli_count: layer.pli_count,
-                    fir_count: layer.fir_count,
-                    ..self.stream_statistics(medias, *mid, layer.send.rid.as_deref())
-                })),
-            }
-        }
-        all.sort_by(|a, b| (&a.mid, a.ssrc).cmp(&(&b.mid, b.ssrc)));
-        all
-    }
-
-    fn stream_statistics(&self, medias: &MediaTable, mid: Mid, rid: Option<&str>) -> SenderStatistics {
-        let base = SenderStatistics {
-            mid: medias.name(mid).into(),
-            rid: rid.map(Into::into),
-            ..SenderStatistics::default()
-        };
-        match self.egress.get(&(mid, rid.map(Rid::from))) {
-            None => base,
-            Some(egress) => SenderStatistics {
-                packets_sent: egress.packets,
-                bytes_sent: egress.bytes,
-                nack_count: egress.nacks,
-                round_trip_time_s: egress.rtt.map(|rtt| rtt.as_secs_f64()),
-                fraction_lost: egress.loss.map(f64::from),
-                ..base
-            },
-        }
-    }
 }
 
 impl Sender {
@@ -447,71 +350,6 @@ impl Sender {
             Pipeline::Audio(_) => None,
         }
     }
-}
-
-fn write_video(
-    rtc: &mut Rtc,
-    mid: Mid,
-    video: &VideoSender,
-    declared: &mut Vec<u32>,
-    frame: VideoFrame,
-    now: Instant,
-) -> std::result::Result<(), str0m::RtcError> {
-    let layer = &video.layers[frame.layer].send;
-    let rid = layer.rid.as_deref().map(Rid::from);
-    if !declared.contains(&layer.ssrc) {
-        rtc.direct_api()
-            .declare_stream_tx(layer.ssrc.into(), layer.rtx_ssrc.map(Into::into), mid, rid);
-        declared.push(layer.ssrc);
-    }
-    let Some(mut writer) = rtc.writer(mid) else {
-        return Ok(());
-    };
-    if let Some(rid) = rid {
-        writer = writer.rid(rid);
-    }
-    let time = MediaTime::new(frame.rtp_time, Frequency::NINETY_KHZ);
-    writer.write(
-        video.config.payload_type.into(),
-        frame.captured_at.min(now),
-        time,
-        frame.data,
-    )
-}
-
-fn check_layers(config: &VideoSenderConfig) -> Result<()> {
-    let refuse = |value: String, reason: &str| {
-        Err(PeerError::Parameter {
-            name: "video layers",
-            value,
-            reason: reason.into(),
-        })
-    };
-    let layers = &config.layers;
-    if layers.is_empty() || layers.len() > LAYERS_LIMIT {
-        return refuse(layers.len().to_string(), "there must be 1 to 8");
-    }
-    for (index, layer) in layers.iter().enumerate() {
-        let rid = layer.rid.as_deref();
-        if rid.is_some_and(|rid| {
-            rid.is_empty() || rid.len() > 8 || !rid.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        }) {
-            return refuse(
-                format!("{rid:?}"),
-                "a rid must be 1 to 8 ASCII letters and digits",
-            );
-        }
-        if layers[..index].iter().any(|other| other.rid == layer.rid) || (layers.len() > 1 && rid.is_none()) {
-            return refuse(
-                format!("{rid:?}"),
-                "each of several layers must have a rid of its own",
-            );
-        }
-        if layer.max_bitrate_bps == 0 {
-            return refuse("0 bit/s".into(), "max_bitrate_bps must be above 0");
-        }
-    }
-    Ok(())
 }
 
 fn codec_name(codec: Codec) -> &'static str {

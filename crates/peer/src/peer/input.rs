@@ -1,0 +1,109 @@
+//! What drives a peer from outside: datagrams and deadlines in, datagrams and events out.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use str0m::Input;
+use str0m::net::{DatagramRecv, Protocol, Receive};
+
+use super::{Peer, PeerEvent, State, Transmit};
+
+impl Peer {
+    /// A UDP datagram that came in. Never fails: what is malformed or not for us is counted and dropped.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+    ) {
+        if self.state != State::Open {
+            return;
+        }
+        self.now = self.now.max(now);
+        self.counters.packets_received += 1;
+        self.counters.bytes_received += contents.len() as u64;
+        if !self.receive(source, destination, contents) {
+            self.counters.packets_discarded += 1;
+        }
+        self.settle(now);
+    }
+
+    fn receive(&mut self, source: SocketAddr, destination: SocketAddr, contents: &[u8]) -> bool {
+        // Before the remote's credentials are known only STUN requests can be judged.
+        if !self.connection.has_remote() && contents.get(..2) != Some(&[0, 1]) {
+            return false;
+        }
+        let Ok(datagram) = DatagramRecv::try_from(contents) else {
+            return false;
+        };
+        let receive = Receive {
+            proto: Protocol::Udp,
+            source,
+            destination,
+            contents: datagram,
+        };
+        let input = Input::Receive(self.now, receive);
+        // RFC 7983: 0 to 3 is STUN.
+        let is_stun = contents.first().is_some_and(|byte| *byte <= 3);
+        let accepted = self.rtc.accepts(&input);
+        if accepted && is_stun {
+            self.connection.note_verified(source);
+        }
+        // str0m accepts DTLS only once its own check has succeeded, but the remote may start before that:
+        // without its ClientHello the handshake waits a second for the retransmission.
+        if !accepted && (is_stun || !self.connection.is_verified(source)) {
+            return false;
+        }
+        match self.rtc.handle_input(input) {
+            Ok(()) => true,
+            Err(error) => {
+                log::debug!(
+                    "a datagram of {} bytes from {source} is dropped: {error}",
+                    contents.len()
+                );
+                false
+            }
+        }
+    }
+
+    /// A deadline passed, or results of jobs wait.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.state != State::Open {
+            return;
+        }
+        self.now = self.now.max(now);
+        if self.deadline <= self.now {
+            self.advance(now);
+        }
+        self.sending.handle_timeout(&self.jobs, now);
+        self.receiving.handle_timeout(&mut self.rtc, now);
+        self.settle(now);
+    }
+
+    /// When `handle_timeout` is wanted. In the past: at once.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.state != State::Open {
+            return None;
+        }
+        if !self.jobs.inbox.is_empty() {
+            return Some(self.now);
+        }
+        let others = [
+            self.connection.poll_timeout(),
+            self.sending.poll_timeout(),
+            self.receiving.poll_timeout(),
+        ];
+        others.into_iter().flatten().chain([self.deadline]).min()
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<PeerEvent> {
+        self.events.pop_front()
+    }
+}

@@ -1,0 +1,131 @@
+//! Carrying a change through str0m, the channels and the jobs until nothing moves.
+
+use std::time::{Duration, Instant};
+
+use str0m::{Input, Output};
+
+use super::{Peer, PeerEvent, State, Transmit};
+use crate::jobs::{JobKey, Outcome};
+
+/// str0m's pacer asks for times a microsecond ahead; those are served at once, or it would send one packet a wake-up.
+const DUE_WITHIN: Duration = Duration::from_millis(1);
+/// Bounds one drain, should str0m ever ask for the same time again and again.
+const DRAIN_STEPS_LIMIT: usize = 100_000;
+/// Errors of str0m in one drain after which it is given up.
+const DRAIN_ERRORS_LIMIT: usize = 100;
+
+impl Peer {
+    /// Let str0m know the time; its timers run.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(self.now)) {
+            self.str0m_failed(&error);
+        }
+    }
+
+    /// After a change that str0m must act on soon.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.advance(now);
+        self.settle(now);
+    }
+
+    /// Carry everything through until nothing moves.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.drain();
+        if self.channels.pump(&mut self.rtc) {
+            self.drain();
+        }
+        let writable = self.channels.writable(&mut self.rtc);
+        self.events
+            .extend(writable.into_iter().map(PeerEvent::ChannelWritable));
+        if self.state == State::Open && self.connection.update(&self.rtc) {
+            self.events.push_back(PeerEvent::Connected);
+            self.sending.connected(&self.jobs, self.now);
+        }
+        self.take_results(self.now);
+        if self.state == State::Open
+            && let Some(reason) = self.connection.given_up(self.now)
+        {
+            self.fail(reason);
+        }
+    }
+
+    pub(super) fn take_results(&mut self, now: Instant) {
+        // Inline runners finish follow-up jobs at once, so look again; real ones find it empty.
+        for _ in 0..64 {
+            if self.state != State::Open || self.jobs.inbox.is_empty() {
+                return;
+            }
+            for (key, outcome) in self.jobs.inbox.take() {
+                self.job_finished(key, outcome, now);
+            }
+        }
+    }
+
+    fn job_finished(&mut self, key: JobKey, outcome: Outcome, now: Instant) {
+        match outcome {
+            Outcome::Decoded(_) => self.receiving.finished(&self.jobs, key.owner, outcome, now),
+            Outcome::Encoded(_) => self.encoded(key, outcome, now),
+            // Owners are unique, so only one of the two has it.
+            Outcome::Lost => {
+                self.receiving.finished(&self.jobs, key.owner, Outcome::Lost, now);
+                self.encoded(key, Outcome::Lost, now);
+            }
+        }
+    }
+
+    fn encoded(&mut self, key: JobKey, outcome: Outcome, now: Instant) {
+        let sending = self.connection.connected;
+        self.sending
+            .finished(&mut self.rtc, &self.jobs, key, outcome, sending, now);
+        self.advance(now);
+        self.drain();
+    }
+
+    /// Take everything out of str0m; it must be empty before it gets the next input.
+    pub(super) fn drain(&mut self) {
+        let horizon = self.now + DUE_WITHIN;
+        let mut errors = 0;
+        for _ in 0..DRAIN_STEPS_LIMIT {
+            match self.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => self.queue_transmit(transmit),
+                Ok(Output::Event(event)) => self.handle_event(event),
+                Ok(Output::Timeout(deadline)) => {
+                    self.deadline = deadline;
+                    if deadline > horizon || !self.rtc.is_alive() {
+                        return;
+                    }
+                    if let Err(error) = self.rtc.handle_input(Input::Timeout(deadline.max(self.now))) {
+                        self.str0m_failed(&error);
+                    }
+                }
+                Err(error) => {
+                    errors += 1;
+                    self.str0m_failed(&error);
+                    if errors > DRAIN_ERRORS_LIMIT {
+                        self.fail(format!("the connection fails again and again: {error}"));
+                        return;
+                    }
+                }
+            }
+        }
+        log::warn!("a peer asks for work without end; it goes on in a moment");
+        self.deadline = self.now + DUE_WITHIN;
+    }
+
+    fn queue_transmit(&mut self, transmit: str0m::net::Transmit) {
+        let contents: Vec<u8> = transmit.contents.into();
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += contents.len() as u64;
+        // The first byte of STUN is 0 or 1 (RFC 7983): checks go to many, the rest to the chosen one.
+        if contents.first().is_some_and(|byte| *byte > 3) {
+            self.path = Some((transmit.source, transmit.destination));
+        }
+        self.transmits.push_back(Transmit {
+            source: transmit.source,
+            destination: transmit.destination,
+            contents,
+        });
+    }
+}
