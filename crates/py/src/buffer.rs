@@ -40,8 +40,5 @@ pub fn samples_of(bytes: &[u8]) -> Option<Vec<i16>> {
 
 /// The bytes of samples.
 pub fn bytes_of(samples: &[i16]) -> Vec<u8> {
-    samples
-        .iter()
-        .flat_map(|sample| sample.to_ne_bytes())
-        .collect()
+    samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect()
 }

@@ -31,11 +31,8 @@ fn certificate_fingerprint() -> PyResult<String> {
 #[pyfunction]
 #[pyo3(signature = (*, worker_threads))]
 fn configure(worker_threads: i64) -> PyResult<()> {
-    let count = usize::try_from(worker_threads).map_err(|_| {
-        engine_error(format_args!(
-            "worker_threads is {worker_threads}; give 1 to 64"
-        ))
-    })?;
+    let count = usize::try_from(worker_threads)
+        .map_err(|_| engine_error(format_args!("worker_threads is {worker_threads}; give 1 to 64")))?;
     Engine::configure(count).map_err(engine_error)
 }
 
@@ -47,10 +44,7 @@ fn shutdown(py: Python<'_>) {
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let stop = wrap_pyfunction!(shutdown, module)?;
-    module
-        .py()
-        .import("atexit")?
-        .call_method1("register", (&stop,))?;
+    module.py().import("atexit")?.call_method1("register", (&stop,))?;
     module.add_function(stop)?;
     module.add_function(wrap_pyfunction!(certificate_fingerprint, module)?)?;
     module.add_function(wrap_pyfunction!(configure, module)?)

@@ -57,9 +57,7 @@ fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         Payload::Integer(value) => value.into_pyobject(py)?.into_any(),
         Payload::Text(text) => text.into_pyobject(py)?.into_any(),
         Payload::Channel(channel, label) => (channel, label).into_pyobject(py)?.into_any(),
-        Payload::Message(channel, data) => (channel, PyBytes::new(py, &data))
-            .into_pyobject(py)?
-            .into_any(),
+        Payload::Message(channel, data) => (channel, PyBytes::new(py, &data)).into_pyobject(py)?.into_any(),
         Payload::Layers(layers) => PyTuple::new(py, layers)?.into_any(),
     };
     (event.handle, event.kind, payload).into_pyobject(py)

@@ -1,4 +1,8 @@
-//! `Peer` and `Receiver`: the client's peer connection.
+//! `Peer`: the client's peer connection.
+
+mod convert;
+mod feed;
+mod receiver;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use greenroom_media::video::Codec;
 use greenroom_net::{Sockets, bind_udp_all, local_addresses, next_handle};
 use greenroom_peer::{
-    AudioSenderConfig, ChannelConfig, ChannelTable, PeerConfig, PeerError, ReceiverConfig,
-    RemoteParameters, SendOutcome, TrackKind, VideoSenderConfig,
+    AudioSenderConfig, ChannelConfig, ChannelTable, PeerConfig, PeerError, ReceiverConfig, RemoteParameters,
+    SendOutcome, TrackKind, VideoSenderConfig,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -20,21 +24,9 @@ use crate::parameters::{HeaderExtension, PayloadType, SendLayer};
 use crate::peer_endpoint::PeerBackend;
 use crate::peer_statistics;
 use crate::video::{self, VideoSource};
-
-/// What feeds a sender.
-enum Feed {
-    Audio(Arc<audio::SourceShared>),
-    Video(Arc<video::SourceShared>),
-}
-
-impl Feed {
-    fn detach(&self, peer_handle: u64, mid: &str) {
-        match self {
-            Feed::Audio(source) => source.detach_sender(peer_handle, mid),
-            Feed::Video(source) => source.detach_sender(peer_handle, mid),
-        }
-    }
-}
+use convert::{extensions, payload_type, send_layer};
+use feed::Feed;
+pub use receiver::Receiver;
 
 /// One peer connection of a client, publisher or subscriber.
 #[pyclass(module = "greenroom._engine", frozen)]
@@ -50,45 +42,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn extensions(extensions: Vec<HeaderExtension>) -> Vec<greenroom_peer::HeaderExtension> {
-    let convert = |extension: HeaderExtension| greenroom_peer::HeaderExtension {
-        id: extension.id,
-        uri: extension.uri,
-    };
-    extensions.into_iter().map(convert).collect()
-}
-
-fn payload_type(payload: PayloadType) -> greenroom_peer::PayloadType {
-    greenroom_peer::PayloadType {
-        payload_type: payload.payload_type,
-        codec: payload.codec,
-        clock_rate_hz: payload.clock_rate_hz,
-        channels: payload.channels,
-        format_parameters: payload.format_parameters,
-        rtx_payload_type: payload.rtx_payload_type,
-        feedback: payload.feedback,
-    }
-}
-
-fn send_layer(layer: SendLayer) -> greenroom_peer::SendLayer {
-    greenroom_peer::SendLayer {
-        rid: layer.rid,
-        ssrc: layer.ssrc,
-        rtx_ssrc: layer.rtx_ssrc,
-        scale_down_by: layer.scale_down_by,
-        max_bitrate_bps: layer.max_bitrate_bps,
-        max_framerate: layer.max_framerate,
-    }
-}
-
 impl Peer {
     /// Run `f` on the peer's worker and wait, without the GIL.
     fn call<R: Send + 'static>(
         &self,
         py: Python<'_>,
-        f: impl FnOnce(&mut greenroom_peer::Peer, std::time::Instant) -> Result<R, PeerError>
-        + Send
-        + 'static,
+        f: impl FnOnce(&mut greenroom_peer::Peer, std::time::Instant) -> Result<R, PeerError> + Send + 'static,
     ) -> PyResult<R> {
         match py.detach(|| self.backend.call(f)) {
             Some(Ok(result)) => Ok(result),
@@ -100,9 +59,7 @@ impl Peer {
     fn close_all(&self) {
         self.backend.close();
         let feeds = std::mem::take(&mut *lock(&self.feeds));
-        feeds
-            .iter()
-            .for_each(|(mid, feed)| feed.detach(self.handle, mid));
+        feeds.iter().for_each(|(mid, feed)| feed.detach(self.handle, mid));
     }
 }
 
@@ -211,9 +168,7 @@ impl Peer {
     }
 
     fn add_remote_candidate(&self, py: Python<'_>, candidate: String) -> PyResult<()> {
-        self.call(py, move |peer, now| {
-            peer.add_remote_candidate(&candidate, now)
-        })
+        self.call(py, move |peer, now| peer.add_remote_candidate(&candidate, now))
     }
 
     fn restart_ice(&self, py: Python<'_>) -> PyResult<(String, String)> {
@@ -295,9 +250,7 @@ impl Peer {
             fec,
         };
         let name = mid.clone();
-        self.call(py, move |peer, now| {
-            peer.add_audio_sender(&name, config, now)
-        })?;
+        self.call(py, move |peer, now| peer.add_audio_sender(&name, config, now))?;
         py.detach(|| source.attach_sender(self.handle, &mid, &self.backend));
         lock(&self.feeds).insert(mid, Feed::Audio(source));
         Ok(())
@@ -333,9 +286,7 @@ impl Peer {
             is_screencast,
         };
         let name = mid.clone();
-        self.call(py, move |peer, now| {
-            peer.add_video_sender(&name, config, now)
-        })?;
+        self.call(py, move |peer, now| peer.add_video_sender(&name, config, now))?;
         py.detach(|| source.attach_sender(self.handle, &mid, &self.backend));
         lock(&self.feeds).insert(mid, Feed::Video(source));
         Ok(())
@@ -345,13 +296,7 @@ impl Peer {
         self.call(py, move |peer, now| peer.set_sender_muted(&mid, muted, now))
     }
 
-    fn set_layer_active(
-        &self,
-        py: Python<'_>,
-        mid: String,
-        rid: String,
-        active: bool,
-    ) -> PyResult<()> {
+    fn set_layer_active(&self, py: Python<'_>, mid: String, rid: String, active: bool) -> PyResult<()> {
         self.call(py, move |peer, now| {
             peer.set_layer_active(&mid, &rid, active, now)
         })
@@ -395,12 +340,7 @@ impl Peer {
             rtx_ssrc,
         };
         self.call(py, move |peer, now| peer.add_receiver(&name, config, now))?;
-        Ok(Receiver {
-            handle,
-            mid,
-            kind: kind.name(),
-            backend: self.backend.clone(),
-        })
+        Ok(Receiver::new(handle, mid, kind.name(), self.backend.clone()))
     }
 
     fn remove_receiver(&self, py: Python<'_>, mid: String) -> PyResult<()> {
@@ -423,39 +363,6 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.close_all();
-    }
-}
-
-/// What arrives on one m-line.
-#[pyclass(module = "greenroom._engine", frozen)]
-pub struct Receiver {
-    handle: u64,
-    mid: String,
-    kind: &'static str,
-    backend: Arc<PeerBackend>,
-}
-
-impl Receiver {
-    pub fn backend(&self) -> &Arc<PeerBackend> {
-        &self.backend
-    }
-}
-
-#[pymethods]
-impl Receiver {
-    #[getter]
-    pub fn handle(&self) -> u64 {
-        self.handle
-    }
-
-    #[getter]
-    pub fn mid(&self) -> &str {
-        &self.mid
-    }
-
-    #[getter]
-    pub fn kind(&self) -> &'static str {
-        self.kind
     }
 }
 

@@ -39,18 +39,15 @@ impl PeerEndpoint {
             PeerEvent::ChannelOpen(channel, label) => {
                 (event_kinds::CHANNEL_OPEN, Payload::Channel(channel, label))
             }
-            PeerEvent::ChannelMessage(channel, data) => (
-                event_kinds::CHANNEL_MESSAGE,
-                Payload::Message(channel, data),
-            ),
-            PeerEvent::ChannelClosed(channel) => (
-                event_kinds::CHANNEL_CLOSED,
-                Payload::Integer(channel.into()),
-            ),
-            PeerEvent::ChannelWritable(channel) => (
-                event_kinds::CHANNEL_WRITABLE,
-                Payload::Integer(channel.into()),
-            ),
+            PeerEvent::ChannelMessage(channel, data) => {
+                (event_kinds::CHANNEL_MESSAGE, Payload::Message(channel, data))
+            }
+            PeerEvent::ChannelClosed(channel) => {
+                (event_kinds::CHANNEL_CLOSED, Payload::Integer(channel.into()))
+            }
+            PeerEvent::ChannelWritable(channel) => {
+                (event_kinds::CHANNEL_WRITABLE, Payload::Integer(channel.into()))
+            }
             PeerEvent::ReceiverStarted(receiver) => {
                 self.port
                     .push(receiver, event_kinds::RECEIVER_STARTED, Payload::None);
@@ -68,12 +65,8 @@ impl PeerEndpoint {
 impl Endpoint for PeerEndpoint {
     fn handle_datagram(&mut self, now: Instant, received: Received<'_>) {
         if received.protocol == Protocol::Udp {
-            self.peer.handle_datagram(
-                now,
-                received.source,
-                received.destination,
-                received.contents,
-            );
+            self.peer
+                .handle_datagram(now, received.source, received.destination, received.contents);
             self.report();
         }
     }
@@ -102,11 +95,8 @@ impl Endpoint for PeerEndpoint {
         let was_open = self.peer.is_open();
         self.peer.close(Instant::now());
         if was_open {
-            self.port.push(
-                self.handle,
-                event_kinds::FAILED,
-                Payload::Text(reason.into()),
-            );
+            self.port
+                .push(self.handle, event_kinds::FAILED, Payload::Text(reason.into()));
         }
     }
 }
@@ -141,11 +131,7 @@ impl JobRunner for PoolRunner {
 }
 
 impl PeerBackend {
-    pub fn new(
-        config: &PeerConfig,
-        port: EventPort,
-        handle: u64,
-    ) -> greenroom_peer::Result<Arc<Self>> {
+    pub fn new(config: &PeerConfig, port: EventPort, handle: u64) -> greenroom_peer::Result<Arc<Self>> {
         let backend = Arc::new(Self {
             state: Mutex::new(State::Closed),
             wake_pending: AtomicBool::new(false),
@@ -216,11 +202,8 @@ impl PeerBackend {
         let State::Local(endpoint) = &mut *state else {
             return None;
         };
-        let addresses: Result<Vec<SocketAddr>, _> = sockets
-            .udp
-            .iter()
-            .map(|socket| socket.local_addr())
-            .collect();
+        let addresses: Result<Vec<SocketAddr>, _> =
+            sockets.udp.iter().map(|socket| socket.local_addr()).collect();
         let addresses = match addresses {
             Ok(addresses) => addresses,
             Err(error) => return Some(Err(error.to_string())),

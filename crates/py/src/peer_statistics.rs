@@ -14,10 +14,7 @@ macro_rules! fields {
 }
 
 /// `Peer.stats()`
-pub fn to_python<'py>(
-    py: Python<'py>,
-    statistics: &PeerStatistics,
-) -> PyResult<Bound<'py, PyDict>> {
+pub fn to_python<'py>(py: Python<'py>, statistics: &PeerStatistics) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
     all.set_item("transport", transport(py, &statistics.transport)?)?;
     let senders = PyList::empty(py);

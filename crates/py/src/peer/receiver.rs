@@ -1,0 +1,49 @@
+//! `Receiver`: what a stream attaches to.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use crate::peer_endpoint::PeerBackend;
+
+/// What arrives on one m-line.
+#[pyclass(module = "greenroom._engine", frozen)]
+pub struct Receiver {
+    handle: u64,
+    mid: String,
+    kind: &'static str,
+    backend: Arc<PeerBackend>,
+}
+
+impl Receiver {
+    pub(super) fn new(handle: u64, mid: String, kind: &'static str, backend: Arc<PeerBackend>) -> Self {
+        Self {
+            handle,
+            mid,
+            kind,
+            backend,
+        }
+    }
+
+    pub fn backend(&self) -> &Arc<PeerBackend> {
+        &self.backend
+    }
+}
+
+#[pymethods]
+impl Receiver {
+    #[getter]
+    pub fn handle(&self) -> u64 {
+        self.handle
+    }
+
+    #[getter]
+    pub fn mid(&self) -> &str {
+        &self.mid
+    }
+
+    #[getter]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
