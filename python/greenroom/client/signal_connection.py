@@ -161,11 +161,13 @@ class SignalConnection:
                 self._unsent.put_nowait(None)
                 await asyncio.wait([self._tasks[1]], timeout=_CLOSE_TIMEOUT_S)
         finally:
-            for task in self._tasks:
-                task.cancel()
             try:
+                # The reader ends by itself here. Cancelled before, it would keep this from waiting for the server's
+                # close frame: the connection would be reset, and our last messages lost with it.
                 await self._websocket.close()
             finally:
+                for task in self._tasks:
+                    task.cancel()
                 await self._http.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -81,6 +81,9 @@ class Session:
         writer = asyncio.create_task(self._write(), name="greenroom signal writer")
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            if writer.done() and not self._finishing:
+                # The client takes no more; what it said before it went, its leave above all, is still to be read.
+                await asyncio.wait((reader,), timeout=FINISH_LIMIT_S)
             self.finish()
             # With nobody reading, `close` can wait for the client's close frame: a connection that is dropped
             # right after its last message may never deliver it.
