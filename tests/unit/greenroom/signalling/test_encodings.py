@@ -49,9 +49,7 @@ def test_simulcast_layers(width: int, height: int, layers: list[tuple[str | None
     ]
     assert encodings[-1].scale_down_by == 1.0
     assert [e.scale_down_by for e in encodings] == sorted((e.scale_down_by for e in encodings), reverse=True)
-    assert all(
-        low.bitrate_bps <= high.bitrate_bps for low, high in itertools.pairwise(encodings)
-    )
+    assert all(low.bitrate_bps <= high.bitrate_bps for low, high in itertools.pairwise(encodings))
 
 
 def _rounded(width: int, height: int, *_: int) -> tuple[int, int]:
