@@ -263,6 +263,10 @@ class DataSender:
             await asyncio.sleep(0)
 
 
+_NAMES_ITS_SENDER = frozenset({"user", "sip_dtmf"})
+"""Kinds whose event carries the sender's participant object; the others do with its identity."""
+
+
 class DataReceiver:
     """Turns arriving messages into events by one table; drops what a sender's sequence shows to be a
     repeat."""
@@ -291,11 +295,12 @@ class DataReceiver:
             return
         if label == RELIABLE and self._repeated(packet):
             return
-        handler = self.handlers.get(packet.WhichOneof("value") or "")
+        kind = packet.WhichOneof("value") or ""
+        handler = self.handlers.get(kind)
         if handler is None:
             return
         identity, sid = packet.participant_identity, packet.participant_sid
-        unknown = bool(identity) and self._sender(packet) is None
+        unknown = kind in _NAMES_ITS_SENDER and bool(identity) and self._sender(packet) is None
         if unknown and self.early.hold(identity, sid, len(data), partial(handler, packet, label == RELIABLE)):
             return
         handler(packet, label == RELIABLE)

@@ -1,7 +1,8 @@
-"""Data that overtakes the news of its sender.
+"""Data that overtakes the news of its sender, which comes over another connection.
 
-Servers announce a participant that publishes no tracks in batches (livekit-server every 3 s), over another connection than
-the data. Handing such data over at once would give it no sender; it is kept, in order, until the sender is announced.
+Handing such data over at once would give it no sender; it is kept, in order, for the moment that the news may be late.
+livekit-server announces a participant that publishes no tracks up to 3 s late, too long to sit on data: what it sends
+before that comes without a sender, as with every client.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-HOLD_S = 4.0
-"""A batch interval of livekit-server and some; a sender still unknown then is delivered without a name."""
+HOLD_S = 0.1
+"""A sender still unknown then is delivered without a name, and not waited for again."""
 MAX_HELD_BYTES = 1024 * 1024
 """Of all unknown senders together. What comes beyond it releases everything held, in order."""
 _MAX_DEPARTED = 256
@@ -60,7 +61,7 @@ class EarlyData:
             return False
         held = self._held.get(identity)
         if held is None:
-            timer = self._start_timer(HOLD_S, partial(self.release, identity))
+            timer = self._start_timer(HOLD_S, partial(self._give_up, identity, sid))
             held = self._held[identity] = _Held(timer)
         held.deliveries.append(deliver)
         held.size += size
@@ -76,6 +77,10 @@ class EarlyData:
         self._bytes -= held.size
         for deliver in held.deliveries:
             deliver()
+
+    def _give_up(self, identity: str, sid: str) -> None:
+        self._departed.append(sid)
+        self.release(identity)
 
     def departed(self, sid: str) -> None:
         """A participant left: data of it that is still under way is not held."""

@@ -90,6 +90,7 @@ class DataRouter:
             return
         if value == "user" and self._is_repeated_nonce(packet.user.nonce):
             return
+        self._room.announce(sender)
         destinations = frozenset(packet.destination_identities)
         destination_sids = frozenset(packet.user.destination_sids) if value == "user" else frozenset()
         encoded = packet.SerializeToString()

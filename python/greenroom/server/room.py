@@ -222,6 +222,10 @@ class Room:
         if participant.started:
             self._updates.changed(participant, at_once=at_once)
 
+    def announce(self, participant: Participant) -> None:
+        """Tell the others now what a batch would have told them of this participant."""
+        self._updates.announce(participant)
+
     def send_room_update(self) -> None:
         """Tell everybody what the room's own data is now."""
         update = messages.SignalResponse(

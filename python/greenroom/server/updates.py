@@ -48,6 +48,12 @@ class ParticipantUpdates:
         else:
             self._wait(participant.info())
 
+    def announce(self, participant: Participant) -> None:
+        """What the others are still to be told of it goes out now: something else of it is about to reach them."""
+        info = self._waiting.get(participant.identity)
+        if info is not None:
+            self._send_now(info)
+
     def replaced(self, participant: Participant) -> None:
         """A new session of the same identity takes over: only old clients need to know that this one is
         gone.
