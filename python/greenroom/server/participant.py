@@ -18,7 +18,7 @@ from greenroom.signalling.server_description import codec_of_mime_type
 from . import ids, tokens
 from .data_sender import DataSender
 from .join_response import leave_request, server_info
-from .permissions import is_dependent, kind_of
+from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
 from .publisher import PublisherConnection
 from .subscriber import SubscriberConnection
 from .subscriptions import Subscriptions, subscribed_quality
@@ -119,6 +119,7 @@ class Participant:
             permission=self.permission,
             is_publisher=bool(self.publications),
             kind=self.kind,
+            kind_details=[KIND_DETAIL_NAMES[n] for n in self.claims.kind_details if n in KIND_DETAIL_NAMES],
             attributes=self.attributes,
             disconnect_reason=self.disconnect_reason,
             client_protocol=self.client.client_protocol,

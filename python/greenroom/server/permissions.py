@@ -24,6 +24,8 @@ KIND_NAMES = {
     "bridge": models.ParticipantInfo.Kind.BRIDGE,
 }
 """Of the token's `kind` claim; anything else counts as standard."""
+KIND_DETAIL_NAMES = {name.lower(): number for name, number in models.ParticipantInfo.KindDetail.items()}
+"""Of the token's `kindDetails` claim; others are left out."""
 
 _DEPENDENT_KINDS = frozenset({models.ParticipantInfo.Kind.AGENT, models.ParticipantInfo.Kind.EGRESS})
 
@@ -81,6 +83,23 @@ class VideoGrant:
             recorder=self.recorder,
             agent=self.agent,
         )
+
+
+def permission_claim(permission: models.ParticipantPermission) -> dict[str, Any]:
+    """What a permission reads as in a token's `video` claim."""
+    names = {number: name for name, number in SOURCE_NAMES.items()}
+    return {
+        "canSubscribe": permission.can_subscribe,
+        "canPublish": permission.can_publish,
+        "canPublishData": permission.can_publish_data,
+        "canPublishSources": [names[s] for s in permission.can_publish_sources if s in names],
+        "canUpdateOwnMetadata": permission.can_update_metadata,
+        "canSubscribeMetrics": permission.can_subscribe_metrics,
+        "canManageAgentSession": permission.can_manage_agent_session,
+        "hidden": permission.hidden,
+        "recorder": permission.recorder,
+        "agent": permission.agent,
+    }
 
 
 def may_publish_source(permission: models.ParticipantPermission, source: int) -> bool:

@@ -61,12 +61,13 @@ class PublisherConnection:
     def track_count(self) -> int:
         return len(self._pending) + len(self._by_mid)
 
+    def tracks(self) -> list[Publication]:
+        """Of this participant, announced or not."""
+        return [*self._by_mid.values(), *self._pending.values()]
+
     def find(self, track_sid: str) -> Publication | None:
         """A track of this participant, announced or not."""
-        for publication in (*self._by_mid.values(), *self._pending.values()):
-            if publication.sid == track_sid:
-                return publication
-        return None
+        return next((p for p in self.tracks() if p.sid == track_sid), None)
 
     def has_cid(self, cid: str) -> bool:
         return cid in self._pending or any(p.cid == cid for p in self._by_mid.values())

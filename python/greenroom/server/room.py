@@ -111,7 +111,7 @@ class Room:
             metadata=self.metadata,
             num_participants=participants,
             num_publishers=publishers,
-            active_recording=self._is_recorded(),
+            active_recording=self.is_recorded(),
             enabled_codecs=[models.Codec(mime=mime) for mime in (*PUBLISH_MIME_TYPES, "video/rtx")],
         )
 
@@ -120,7 +120,7 @@ class Room:
         counted = [p for p in self.started_participants() if not p.dependent]
         return len(counted), sum(1 for p in counted if p.publications)
 
-    def _is_recorded(self) -> bool:
+    def is_recorded(self) -> bool:
         egress = models.ParticipantInfo.Kind.EGRESS
         return any(p.permission.recorder or p.kind == egress for p in self.started_participants())
 
@@ -159,11 +159,11 @@ class Room:
 
     def start(self, participant: Participant, session: Session) -> None:
         """The participant's signal connection is up."""
-        recorded = self._is_recorded()
+        recorded = self.is_recorded()
         others = [p.info() for p in self.started_participants() if not p.hidden]
         participant.start(session, join_response(self, participant, others))
         self.changed(participant)
-        if self._is_recorded() != recorded:
+        if self.is_recorded() != recorded:
             self.send_room_update()
 
     def resume(self, participant: Participant, session: Session) -> None:

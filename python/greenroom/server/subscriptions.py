@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 NOT_FOUND_S = 60.0
 """How long a wish for a track that does not exist is kept."""
 _ALL_TEMPORAL_LAYERS = 3
+_USUAL_FPS = 30.0
+"""Of video with temporal layers; publishers don't tell theirs."""
+_LAYER_TOLERANCE = 0.9
+"""A layer that reaches this part of the rate asked for is good enough, as in livekit-server."""
 
 
 class Subscription:
@@ -203,7 +207,8 @@ class Subscriptions:
         down_track.set_enabled(settings is None or not settings.disabled)
         if publication.kind is MediaKind.VIDEO:
             quality = self._quality(publication, settings)
-            down_track.set_max_layer(publication.spatial_layer(quality), _ALL_TEMPORAL_LAYERS)
+            temporal = _ALL_TEMPORAL_LAYERS if settings is None else temporal_layer(settings.fps)
+            down_track.set_max_layer(publication.spatial_layer(quality), temporal)
 
     def _quality(self, publication: Publication, settings: messages.UpdateTrackSettings | None) -> int:
         if settings is None:
@@ -220,6 +225,15 @@ class Subscriptions:
         for subscription in self._active.values():
             subscription.close()
         self._active.clear()
+
+
+def temporal_layer(fps: int) -> int:
+    """The lowest that brings this many frames a second; each layer doubles the rate of the one below."""
+    if fps <= 0:
+        return _ALL_TEMPORAL_LAYERS
+    wanted = fps * _LAYER_TOLERANCE
+    rates = (_USUAL_FPS / 4, _USUAL_FPS / 2, _USUAL_FPS)
+    return next((layer for layer, rate in enumerate(rates) if wanted <= rate), _ALL_TEMPORAL_LAYERS)
 
 
 def subscribed_quality(publication: Publication) -> messages.SubscribedQualityUpdate:

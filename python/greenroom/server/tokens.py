@@ -11,9 +11,10 @@ from typing import Any
 
 import jwt
 from google.protobuf import json_format
+from livekit.protocol import models
 from livekit.protocol import room as room_messages
 
-from .permissions import VideoGrant
+from .permissions import VideoGrant, permission_claim
 from .refusal import Refusal
 
 LEEWAY_S = 60
@@ -166,6 +167,13 @@ def with_profile(claims: Claims, *, name: str, metadata: str, attributes: Mappin
     return replace(claims, name=name, metadata=metadata, attributes=dict(attributes), raw=raw)
 
 
+def with_permission(claims: Claims, permission: models.ParticipantPermission) -> Claims:
+    """The same claims after the participant's permission changed."""
+    video = dict(claims.raw.get("video") or {}) | permission_claim(permission)
+    raw = {**claims.raw, "video": {key: value for key, value in video.items() if value not in (None, [])}}
+    return replace(claims, video=VideoGrant.from_claim(video), raw=raw)
+
+
 _GRANT_KEYS = {
     "room_create": "roomCreate",
     "room_list": "roomList",
@@ -188,6 +196,7 @@ _GRANT_KEYS = {
 _PROFILE_KEYS = {
     "name": "name",
     "kind": "kind",
+    "kind_details": "kindDetails",
     "metadata": "metadata",
     "attributes": "attributes",
     "room_config": "roomConfig",
@@ -200,7 +209,7 @@ def mint(
     """A token to join `room` as `identity`.
 
     `grants` are the video grants in Python spelling (`can_publish=False`, `hidden=True`…) and `name`, `kind`,
-    `metadata`, `attributes`, `room_config` (a RoomConfiguration or its JSON object). TypeError for any other.
+    `kind_details`, `metadata`, `attributes`, `room_config` (a RoomConfiguration or its JSON object). TypeError for any other.
     """
     video: dict[str, Any] = {"roomJoin": True, "room": room}
     now = int(time.time())

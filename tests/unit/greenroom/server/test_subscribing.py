@@ -9,6 +9,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, SignalClient
 
+from greenroom.server.subscriptions import temporal_layer
 from greenroom.signalling.sdp import Direction, MediaKind, parse
 
 
@@ -310,6 +311,11 @@ async def test_adaptive_clients_start_low(harness: Harness) -> None:
     bob, _ = await subscribed(harness, adaptive_stream="1")
 
     assert bob.subscriber.down_tracks[0].max_layer == (0, 3)
+
+
+@pytest.mark.parametrize(("fps", "temporal"), [(0, 3), (5, 0), (8, 0), (15, 1), (16, 1), (30, 2), (60, 3)])
+def test_frame_rates_choose_a_temporal_layer(fps: int, temporal: int) -> None:
+    assert temporal_layer(fps) == temporal
 
 
 async def test_missing_answer_makes_the_client_start_anew() -> None:
