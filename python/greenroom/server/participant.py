@@ -119,7 +119,7 @@ class Participant:
             permission=self.permission,
             is_publisher=bool(self.publications),
             kind=self.kind,
-            kind_details=[KIND_DETAIL_NAMES[n] for n in self.claims.kind_details if n in KIND_DETAIL_NAMES],
+            kind_details=[d.upper() for d in self.claims.kind_details if d in KIND_DETAIL_NAMES],
             attributes=self.attributes,
             disconnect_reason=self.disconnect_reason,
             client_protocol=self.client.client_protocol,

@@ -24,7 +24,7 @@ KIND_NAMES = {
     "bridge": models.ParticipantInfo.Kind.BRIDGE,
 }
 """Of the token's `kind` claim; anything else counts as standard."""
-KIND_DETAIL_NAMES = {name.lower(): number for name, number in models.ParticipantInfo.KindDetail.items()}
+KIND_DETAIL_NAMES = frozenset(name.lower() for name, _ in models.ParticipantInfo.KindDetail.items())
 """Of the token's `kindDetails` claim; others are left out."""
 
 _DEPENDENT_KINDS = frozenset({models.ParticipantInfo.Kind.AGENT, models.ParticipantInfo.Kind.EGRESS})
