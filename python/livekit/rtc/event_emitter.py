@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -11,12 +12,16 @@ from .log import logger
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
+SLOW_HANDLER_S = 0.05
+"""A handler that takes longer holds up everything on its event loop, and is logged."""
+
+
 class EventEmitter(Generic[T_contra]):
     """Calls the handlers of an event in the order they were registered.
 
     A handler may take fewer arguments than the event has; it gets the first ones. A handler that raises
     is logged
-    with the event's name and the next one runs.
+    with the event's name and the next one runs. One that takes more than 50 ms is logged once, by its name.
     """
 
     def __init__(self) -> None:
@@ -85,10 +90,31 @@ class _Handler:
             )
         self.callback = callback
         self.once = once
+        self._event = event
+        self._was_slow = False
         self._accepted = _accepted_arguments(callback)
 
     def call(self, args: tuple[Any, ...]) -> None:
-        self.callback(*(args if self._accepted is None else args[: self._accepted]))
+        began_s = time.perf_counter()
+        try:
+            self.callback(*(args if self._accepted is None else args[: self._accepted]))
+        finally:
+            took_s = time.perf_counter() - began_s
+            if took_s > SLOW_HANDLER_S and not self._was_slow:
+                self._was_slow = True
+                logger.warning(
+                    "the handler %s of the event %r took %d ms and held up its event loop meanwhile; "
+                    "let it start a task or a thread for work that takes long",
+                    _name_of(self.callback),
+                    self._event,
+                    took_s * 1000,
+                )
+
+
+def _name_of(callback: Callable[..., Any]) -> str:
+    function = getattr(callback, "func", callback)  # of a functools.partial
+    name = getattr(function, "__qualname__", None)
+    return repr(callback) if name is None else f"{function.__module__}.{name}"
 
 
 def _accepted_arguments(callback: Callable[..., Any]) -> int | None:

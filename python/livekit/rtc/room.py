@@ -6,7 +6,7 @@ import asyncio
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from livekit.protocol import models
 
@@ -28,7 +28,7 @@ from ._proto.track_pb2 import TrackKind
 from ._stats import peer_stats
 from .data_stream import ByteStreamHandler, ByteStreamReader, TextStreamHandler, TextStreamReader
 from .e2ee import E2EEManager, E2EEOptions
-from .event_emitter import EventEmitter
+from .event_stream import RoomEmitter
 from .participant import (
     ConnectionQuality,
     FacadeMapping,
@@ -37,6 +37,7 @@ from .participant import (
     RemoteParticipant,
     public_permission,
 )
+from .room_events import EventTypes
 from .track import RemoteAudioTrack, RemoteTrack, RemoteVideoTrack
 from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 from .transcription import TranscriptionSegment
@@ -58,21 +59,6 @@ __all__ = [
     "proto_participant",
     "proto_room",
 ]
-
-EventTypes = Literal[
-    "participant_connected", "participant_disconnected", "participant_active",
-    "local_track_published", "local_track_unpublished", "local_track_republished", "local_track_subscribed",
-    "track_published", "track_unpublished", "track_subscribed", "track_unsubscribed",
-    "track_subscription_failed",
-    "track_muted", "track_unmuted", "active_speakers_changed", "room_metadata_changed",
-    "participant_metadata_changed", "participant_name_changed", "participant_attributes_changed",
-    "participant_encryption_status_changed", "participant_permissions_changed",
-    "connection_quality_changed", "transcription_received", "data_received", "sip_dtmf_received",
-    "e2ee_state_changed", "connection_state_changed", "connected", "disconnected", "reconnecting",
-    "reconnected",
-    "room_updated", "moved", "token_refreshed", "data_track_published", "data_track_unpublished",
-]  # fmt: skip
-
 
 # Looking a value up in an enum of protobuf is slow, and every packet needs one.
 _KIND_RELIABLE, _KIND_LOSSY = DataPacketKind.KIND_RELIABLE, DataPacketKind.KIND_LOSSY
@@ -139,7 +125,7 @@ class RtcStats:
     subscriber_stats: list[proto_stats.RtcStats]
 
 
-class Room(EventEmitter[EventTypes]):
+class Room(RoomEmitter):
     """One room. It can be connected again after it was disconnected.
 
     `loop`: the loop it is used on; default the running one. Everything but `isconnected` must be called
@@ -190,6 +176,13 @@ class Room(EventEmitter[EventTypes]):
             self._connecting = False
         self._e2ee_manager = E2EEManager(options.encryption or options.e2ee)
         self._connection_state = ConnectionState.CONN_CONNECTED
+
+    async def __aenter__(self) -> Room:
+        """`async with rtc.Room() as room`: leaves at the end of the block, however it ends."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.disconnect()
 
     async def disconnect(
         self, *, reason: DisconnectReason.ValueType = DisconnectReason.CLIENT_INITIATED
@@ -323,16 +316,6 @@ class Room(EventEmitter[EventTypes]):
             raise RuntimeError("simulate_scenario requires a connected room")
         simulate(session, scenario)
 
-    # ---- events ----
-
-    def on(self, event: EventTypes, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
-        """Call `callback` at each `event`, or decorate a plain function; returns it. See `EventTypes`
-        for names.
-
-        Handlers run in registration order, all of them before the next event, after the state has changed.
-        """
-        return super().on(event, callback)
-
     def __repr__(self) -> str:
         sid = self._info.sid or "unknown"
         state = ConnectionState.Name(self._connection_state)
@@ -394,6 +377,10 @@ class Room(EventEmitter[EventTypes]):
         """Run the handlers of `event` now, with the public form of its arguments."""
         public = _PUBLIC_ARGUMENTS.get(event)
         super().emit(event, *(args if public is None else public(*args)))
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._session is not None and self._session.closed and not self._connecting
 
 
 _PUBLIC_ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {

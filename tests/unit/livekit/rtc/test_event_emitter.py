@@ -70,3 +70,28 @@ def test_coroutine_functions_are_refused() -> None:
             register("e", Callable())
         with pytest.raises(ValueError, match="coroutine function"):
             register("e")(coroutine)
+
+
+def test_a_slow_handler_is_named_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr("livekit.rtc.event_emitter.time.perf_counter", lambda: now_s)
+    emitter = EventEmitter[str]()
+
+    def takes_long() -> None:
+        nonlocal now_s
+        now_s += 0.06
+
+    def is_quick() -> None:
+        nonlocal now_s
+        now_s += 0.04
+
+    emitter.on("event", takes_long)
+    emitter.on("event", is_quick)
+    with caplog.at_level(logging.WARNING, "livekit"):
+        emitter.emit("event")
+        emitter.emit("event")
+    (record,) = caplog.records
+    assert "takes_long" in record.message
+    assert "60 ms" in record.message
