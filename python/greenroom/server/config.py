@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from livekit.protocol.room import RoomConfiguration
+
 LIVEKIT_VERSION = "1.13.4"
 """Reported in ServerInfo: the livekit-server whose behaviour is reproduced. Rust-based clients refuse
 to work with a value that is no plain semantic version of at least 1.8.0, so this is not Greenroom's own
@@ -40,10 +42,17 @@ class Limits:
     """Kept of one peer connection until its description comes; later ones are dropped."""
     remembered_tracks: int = 1000
     """Tracks that one participant asked about before they exist; further ones are ignored."""
-    name_characters: int = 256
-    """Of room names, identities and display names."""
+    room_name_bytes: int = 256
+    identity_bytes: int = 256
+    name_bytes: int = 256
+    """Of display names. These five count bytes of UTF-8; 0 means no limit."""
     metadata_bytes: int = 512 * 1024
     attributes_bytes: int = 64 * 1024
+    """Keys and values of one participant together."""
+    api_body_bytes: int = 4 * 1024 * 1024
+    """Of a request to the server's API; a larger one is refused."""
+    api_body_timeout_s: float = 10.0
+    """A body of a request to the server's API that takes longer to arrive is refused."""
     data_message_bytes: int = 65_535
     """A larger data packet is dropped and counted."""
     data_backlog_bytes: int = 64 * 1024 * 1024
@@ -84,6 +93,10 @@ class ServerConfig:
     """A room that was left by all closes after this long."""
     max_participants: int = 0
     """Per room, when the token's roomConfig does not say; 0 means no limit."""
+    room_presets: Mapping[str, RoomConfiguration] = field(default_factory=dict)
+    """Settings of rooms by name, for CreateRoom's `room_preset` and a token's `roomPreset`."""
+    remote_unmute: bool = False
+    """Let the server's API unmute tracks."""
     update_interval_s: float = 0.25
     """Changes that concern no published track are sent to the others in batches of this interval."""
     speaker_interval_s: float = 0.4

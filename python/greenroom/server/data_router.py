@@ -75,6 +75,18 @@ class DataRouter:
         packet.kind = _KINDS[label]
         self._route(sender, label, packet)
 
+    def send_from_server(self, label: str, packet: models.DataPacket) -> None:
+        """A packet of the server's API: nobody's, in no sequence, to all that it names and are connected."""
+        user = packet.user
+        if self._is_repeated_nonce(user.nonce):
+            return
+        packet.kind = _KINDS[label]
+        destinations = frozenset((*packet.destination_identities, *user.destination_sids))
+        encoded = packet.SerializeToString()
+        for receiver in self._receivers(None, destinations):
+            if receiver.state == models.ParticipantInfo.State.ACTIVE:
+                receiver.data.send(label, encoded)
+
     def _is_new(self, sender: Participant, sequence: int) -> bool:
         if sequence <= sender.last_reliable_sequence:
             return False
@@ -83,6 +95,8 @@ class DataRouter:
 
     def _route(self, sender: Participant, label: str, packet: models.DataPacket) -> None:
         value = packet.WhichOneof("value") or ""
+        if _answers_the_server(sender, packet):
+            return
         rule = _RULES.get(value, _attribute)
         identity = "" if sender.hidden else sender.identity
         if not rule(sender, identity, packet):
@@ -111,7 +125,7 @@ class DataRouter:
         self._nonces.append(nonce)
         return False
 
-    def _receivers(self, sender: Participant, destinations: frozenset[str]) -> list[Participant]:
+    def _receivers(self, sender: Participant | None, destinations: frozenset[str]) -> list[Participant]:
         return [
             p
             for p in self._room.started_participants()
@@ -191,6 +205,13 @@ def _stream_header(sender: Participant, identity: str, packet: models.DataPacket
         packet.stream_header.text_header.generated = True
         return True
     return _attribute(sender, identity, packet)
+
+
+def _answers_the_server(sender: Participant, packet: models.DataPacket) -> bool:
+    """Whether the packet belongs to a call that the server made; nobody else is to see it then."""
+    if packet.HasField("rpc_ack"):
+        return sender.calls.acknowledge(packet.rpc_ack.request_id)
+    return packet.HasField("rpc_response") and sender.calls.answer(packet.rpc_response)
 
 
 def _speaks_for_another(sender: Participant, packet: models.DataPacket) -> bool:

@@ -13,6 +13,7 @@ from livekit.protocol import rtc as messages
 
 from greenroom import _engine
 
+from .limits import attributes_size
 from .participant import Participant
 from .permissions import may_publish_source
 from .publications import Publication
@@ -201,12 +202,12 @@ def _refuse_metadata(
     limits = participant.room.config.limits
     if not participant.permission.can_update_metadata:
         return _Reason.NOT_ALLOWED, "does not have permission to update own metadata"
-    if len(update.metadata.encode()) > limits.metadata_bytes:
+    if len(update.metadata.encode()) > limits.metadata_bytes > 0:
         return _Reason.LIMIT_EXCEEDED, "exceeds metadata size limit"
-    if len(update.name) > limits.name_characters:
+    if len(update.name.encode()) > limits.name_bytes > 0:
         return _Reason.LIMIT_EXCEEDED, "exceeds name length limit"
     merged = {**participant.attributes, **update.attributes}
-    if sum(len(k.encode()) + len(v.encode()) for k, v in merged.items() if v) > limits.attributes_bytes:
+    if attributes_size(merged) > limits.attributes_bytes > 0:
         return _Reason.LIMIT_EXCEEDED, "exceeds attributes size limit"
     return _Reason.OK, ""
 

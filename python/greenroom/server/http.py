@@ -20,7 +20,9 @@ from .join_response import leave_request
 from .participant import Participant
 from .refusal import Refusal
 from .rooms import Rooms
+from .services import methods
 from .tokens import Claims, bearer_token, verify
+from .twirp import TwirpServer
 from .websocket import FINISH_LIMIT_S, Session
 
 _logger = logging.getLogger("greenroom.server")
@@ -51,7 +53,11 @@ class HttpApp:
         }
         self.sessions: set[asyncio.Task[None]] = set()
         """One task for each signal connection that is up."""
-        self.application = web.Application()
+        limits = rooms.config.limits
+        self._twirp = TwirpServer(
+            methods(rooms), body_bytes=limits.api_body_bytes, body_timeout_s=limits.api_body_timeout_s
+        )
+        self.application = web.Application(client_max_size=limits.api_body_bytes)
         self.application.router.add_route("*", "/{path:.*}", self._serve)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -60,9 +66,12 @@ class HttpApp:
         try:
             token = bearer_token(request.headers.get(hdrs.AUTHORIZATION), request.query.get("access_token"))
             claims = verify(token, self._rooms.config.keys) if token is not None else None
+            response: web.StreamResponse
             path = _LEADING_SLASHES.sub("/", request.path)
-            endpoint = self._endpoints.get(path, self._not_found)
-            response = await endpoint(request, claims)
+            if self._twirp.serves(path):
+                response = await self._twirp.answer(request, path, claims)
+            else:
+                response = await self._endpoints.get(path, self._not_found)(request, claims)
         except Refusal as refusal:
             self._rooms.counters[f"refused_{refusal.status}"] += 1
             _logger.info("%s %s refused: %d", request.method, request.path, refusal.status)

@@ -88,15 +88,15 @@ def read_join_request(
 
 
 def _check_names(identity: str, room: str, limits: Limits) -> None:
-    longest = limits.name_characters
     if not room:
         raise Refusal(400, "no room name")
     if not identity:
         raise Refusal(400, "identity cannot be empty")
-    if len(identity) > longest:
+    if len(identity.encode()) > limits.identity_bytes > 0:
+        longest = limits.identity_bytes
         raise Refusal(400, f"participant identity length exceeds limits: max length {longest}")
-    if len(room) > longest:
-        raise Refusal(400, f"room name length exceeds limits: max length {longest}")
+    if len(room.encode()) > limits.room_name_bytes > 0:
+        raise Refusal(400, f"room name length exceeds limits: max length {limits.room_name_bytes}")
 
 
 def _flag(query: Mapping[str, str], name: str, default: bool) -> bool:

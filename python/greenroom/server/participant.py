@@ -16,10 +16,11 @@ from livekit.protocol import rtc as messages
 from greenroom.signalling.server_description import codec_of_mime_type
 
 from . import ids, tokens
-from .data_sender import DataSender
+from .data_sender import RELIABLE, DataSender
 from .join_response import leave_request, server_info
 from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
 from .publisher import PublisherConnection
+from .server_calls import ServerCalls
 from .subscriber import SubscriberConnection
 from .subscriptions import Subscriptions, subscribed_quality
 
@@ -70,7 +71,8 @@ class Participant:
         self.publications: dict[str, Publication] = {}
         self._subscription_permission: messages.SubscriptionPermission | None = None
         self._rated: set[str] = set()
-        self._was_active = False
+        self.was_active = False
+        """Its media connection was up at some time."""
         self._refresh_timer: asyncio.TimerHandle | None = None
         self._join_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
@@ -80,6 +82,7 @@ class Participant:
         self.subscriber = SubscriberConnection(self, room.plane)
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
         self.data.on_established = lambda: room.data.established(self)
+        self.calls = ServerCalls(lambda packet: self.data.send(RELIABLE, packet))
         self.subscriptions = Subscriptions(self, automatic=request.auto_subscribe)
 
     # ---- what it is ----
@@ -202,7 +205,7 @@ class Participant:
         if self.session is not session:
             return
         self.session = None
-        if not self._was_active and not self.closed:
+        if not self.was_active and not self.closed:
             self.room.remove(self, models.DisconnectReason.SIGNAL_CLOSE)
 
     # ---- connections ----
@@ -214,7 +217,7 @@ class Participant:
     def connection_up(self, connection: MediaConnection) -> None:
         if not self._is_primary(connection) or self.state != State.JOINED:
             return
-        self._was_active = True
+        self.was_active = True
         self.enter(State.ACTIVE)
         self.rate(self.sid)
         self.room.changed(self)
@@ -223,7 +226,7 @@ class Participant:
         """A media path came up or died. A dead one is revived by a resume, within a grace time."""
         if ice_state == "connected":
             self._end_grace()
-        elif ice_state == "failed" and self._was_active and not self.closed and self._grace_timer is None:
+        elif ice_state == "failed" and self.was_active and not self.closed and self._grace_timer is None:
             _logger.info("the media path of %s in room %s is dead", self.identity, self.room.name)
             self._ask_to_resume()
             loop = asyncio.get_running_loop()
@@ -358,6 +361,7 @@ class Participant:
             if timer is not None:
                 timer.cancel()
         self.subscriptions.close()
+        self.calls.close()
         self.data.close()
         self.publisher.end_tracks()
         self.subscriber.stop_negotiating()

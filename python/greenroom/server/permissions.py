@@ -37,6 +37,11 @@ class VideoGrant:
     room: str = ""
     room_join: bool = False
     room_create: bool = False
+    room_list: bool = False
+    room_record: bool = False
+    room_admin: bool = False
+    ingress_admin: bool = False
+    destination_room: str = ""
     can_publish: bool | None = None
     can_subscribe: bool | None = None
     can_publish_data: bool | None = None
@@ -55,6 +60,11 @@ class VideoGrant:
             room=_text(claim, "room"),
             room_join=_flag(claim, "roomJoin") or False,
             room_create=_flag(claim, "roomCreate") or False,
+            room_list=_flag(claim, "roomList") or False,
+            room_record=_flag(claim, "roomRecord") or False,
+            room_admin=_flag(claim, "roomAdmin") or False,
+            ingress_admin=_flag(claim, "ingressAdmin") or False,
+            destination_room=_text(claim, "destinationRoom"),
             can_publish=_flag(claim, "canPublish"),
             can_subscribe=_flag(claim, "canSubscribe"),
             can_publish_data=_flag(claim, "canPublishData"),

@@ -74,6 +74,8 @@ class Room:
         self._updates = ParticipantUpdates(self)
         self._speaker_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._was_joined = False
+        """Somebody who counts was here: from then on the departure timeout is what ends it."""
         self._wait_idle(self.empty_timeout_s)
 
     # ---- what is in it ----
@@ -138,6 +140,7 @@ class Room:
         if existing is not None:
             self.remove(existing, DisconnectReason.DUPLICATE_IDENTITY, replaced=True)
         self._participants[participant.identity] = participant
+        self._was_joined = self._was_joined or not participant.dependent
         self._stop_idle_timer()
         return participant
 
@@ -211,7 +214,7 @@ class Room:
             self._updates.replaced(participant)
         elif was_visible:
             self._updates.left(participant, at_once=was_publisher)
-        if not any(not p.dependent for p in self._participants.values()) and not replaced:
+        if self._was_joined and not replaced and all(p.dependent for p in self._participants.values()):
             self._wait_idle(self.departure_timeout_s)
 
     # ---- updates ----

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from livekit.protocol import models
+from livekit.protocol.room import RoomConfiguration
 
 from . import ids
 from .config import ServerConfig
@@ -28,6 +29,9 @@ class Rooms:
     def get(self, name: str) -> Room | None:
         return self._rooms.get(name)
 
+    def all(self) -> list[Room]:
+        return list(self._rooms.values())
+
     def check(self, request: JoinRequest) -> None:
         """Raise Refusal when a join would meet no room and may not make one."""
         may_create = self.config.auto_create_rooms or request.grant.room_create
@@ -37,11 +41,24 @@ class Rooms:
     def join(self, request: JoinRequest) -> Participant:
         """Admit a participant into its room, which is made if need be. Raises Refusal."""
         self.check(request)
-        room = self._rooms.get(request.room)
+        try:
+            room = self.create(request.room, request.claims.room_config, preset=request.claims.room_preset)
+        except KeyError as error:
+            raise Refusal(500, f"unknown room configuration {error}") from error
+        return room.join(request)
+
+    def create(self, name: str, settings: RoomConfiguration, *, preset: str = "") -> Room:
+        """The room of that name: made if it is not there, else left as it is. KeyError for an unknown preset.
+
+        `settings` go before those of the preset, which go before the server's; what is 0 or empty is not set.
+        """
+        room = self._rooms.get(name)
         if room is None:
+            if preset:
+                settings = merged(self.config.room_presets[preset], settings)
             room = Room(
-                request.room,
-                request.claims.room_config,
+                name,
+                settings,
                 config=self.config,
                 plane=self._plane,
                 node_id=self.node_id,
@@ -49,7 +66,7 @@ class Rooms:
                 on_closed=self._forget,
             )
             self._rooms[room.name] = room
-        return room.join(request)
+        return room
 
     def find(self, request: JoinRequest) -> Participant | None:
         """The live session that a resume means: the same room and identity, and the same SID when it is
@@ -73,3 +90,13 @@ class Rooms:
         """End every room."""
         for room in list(self._rooms.values()):
             room.close(reason)
+
+
+def merged(preset: RoomConfiguration, settings: RoomConfiguration) -> RoomConfiguration:
+    """The preset with what `settings` sets in its place; lists are replaced as a whole."""
+    result = RoomConfiguration()
+    result.CopyFrom(preset)
+    for field, _ in settings.ListFields():
+        result.ClearField(field.name)
+    result.MergeFrom(settings)
+    return result

@@ -43,6 +43,7 @@ class Claims:
     metadata: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     room_config: room_messages.RoomConfiguration = field(default_factory=room_messages.RoomConfiguration)
+    room_preset: str = ""
     expires_at: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
     """The JSON claims, for making a refreshed token of the same content."""
@@ -122,6 +123,7 @@ def _claims(raw: dict[str, Any]) -> Claims:
         metadata=_typed(raw, "metadata", str, ""),
         attributes=attributes,
         room_config=room_config,
+        room_preset=_typed(raw, "roomPreset", str, ""),
         expires_at=float(expires_at) if expires_at is not None else None,
         raw=raw,
     )

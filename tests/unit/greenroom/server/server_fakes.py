@@ -76,6 +76,7 @@ class FakeTransport:
         self.up_tracks: dict[str, FakeTrack] = {}
         self.down_tracks: list[FakeTrack] = []
         self.sent: dict[int, list[bytes]] = defaultdict(list)
+        self.was_sent = asyncio.Event()
         self.full = False
         self.restarts = 0
         self.closed = False
@@ -100,6 +101,7 @@ class FakeTransport:
         if self.full:
             return False
         self.sent[channel].append(data)
+        self.was_sent.set()
         return True
 
     def add_up_track(self, mid: str, **parameters: Any) -> FakeTrack:
