@@ -133,6 +133,25 @@ class RequestError(_RoomError):
         self.reason = reason
 
 
+class NotAllowedError(RequestError):
+    """The token does not grant what was asked for."""
+
+
+class LimitExceededError(RequestError):
+    """What was asked for is larger than the server takes."""
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """The server did not answer."""
+
+
+REQUEST_ERRORS: dict[str, type[RequestError]] = {
+    "NOT_ALLOWED": NotAllowedError,
+    "LIMIT_EXCEEDED": LimitExceededError,
+}
+"""By the server's reason; any other is a plain RequestError."""
+
+
 class StreamError(ConnectionError):
     """A data stream ended badly, or could not be sent. `description` says how."""
 

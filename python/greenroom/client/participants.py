@@ -26,6 +26,7 @@ def fill(session: Session, infos: list[models.ParticipantInfo]) -> None:
         participant = _add(session, info)
         for track in info.tracks:
             _add_publication(session, participant, track)
+        participant.was_encrypted = participant.is_encrypted
 
 
 def apply_update(session: Session, info: models.ParticipantInfo) -> None:
@@ -84,6 +85,7 @@ def _join(session: Session, info: models.ParticipantInfo) -> None:
         session.emit("participant_active", participant.facade)
     for track in info.tracks:
         _publish(session, participant, track)
+    _tell_encryption(session, participant)
     session.receiver.early.release(participant.identity)
 
 
@@ -105,6 +107,13 @@ def _apply_known(session: Session, participant: ParticipantState, info: models.P
         _apply_local_tracks(participant, info)
     else:
         _apply_tracks(session, participant, info)
+    _tell_encryption(session, participant)
+
+
+def _tell_encryption(session: Session, participant: ParticipantState) -> None:
+    if participant.was_encrypted != participant.is_encrypted:
+        participant.was_encrypted = participant.is_encrypted
+        session.emit("participant_encryption_status_changed", participant.facade, participant.is_encrypted)
 
 
 def changed_attributes(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
@@ -121,6 +130,7 @@ def _apply_local_tracks(participant: ParticipantState, info: models.ParticipantI
             muted = publication.info.muted
             publication.info = track
             publication.info.muted = muted
+    participant.tracks_changed()
 
 
 def _apply_tracks(session: Session, participant: ParticipantState, info: models.ParticipantInfo) -> None:

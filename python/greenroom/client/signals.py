@@ -56,8 +56,14 @@ def _track_published(session: Session, message: proto.TrackPublishedResponse) ->
 
 def _request_response(session: Session, message: proto.RequestResponse) -> None:
     reason = enum_name(proto.RequestResponse.Reason, message.reason)
-    if message.WhichOneof("request") == "add_track":
+    request = message.WhichOneof("request")
+    if request == "add_track":
         session.publications.refused(message.add_track.cid, reason, message.message)
+    elif request in ("update_audio_track", "update_video_track"):
+        sid = getattr(message, request).track_sid
+        session.requests.track_change_refused(request, sid, reason, message.message)
+    elif request in ("mute", "trickle"):
+        _logger.warning("the server refused a %s (%s): %s", request, reason, message.message)
     else:
         session.requests.answered(message.request_id, reason, message.message)
 

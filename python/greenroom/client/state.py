@@ -71,6 +71,23 @@ class TrackState:
             callback()
 
 
+@dataclass(frozen=True)
+class TrackSettings:
+    """How a remote track is wanted. The server is always told the whole: what it is not told, it resets."""
+
+    enabled: bool = True
+    quality: int = models.VideoQuality.HIGH
+    width: int = 0
+    """0: `quality` decides, else the size does."""
+    height: int = 0
+    fps: int = 0
+    """0: as many as there are."""
+    priority: int = 0
+
+
+DEFAULT_SETTINGS = TrackSettings()
+
+
 @dataclass(eq=False)
 class PublicationState:
     """A published track as the server describes it, and what this client does with it."""
@@ -83,8 +100,8 @@ class PublicationState:
     wanted: bool = True
     """The user's wish to be subscribed."""
     allowed: bool = True
-    settings: dict[str, Any] = field(default_factory=dict)
-    """What was asked of the server for this track; always sent whole."""
+    settings: TrackSettings = DEFAULT_SETTINGS
+    """What was asked of the server for this track."""
     # local
     cid: str = ""
     mid: str = ""
@@ -108,13 +125,23 @@ class ParticipantState:
     info: models.ParticipantInfo
     is_local: bool = False
     publications: dict[str, PublicationState] = field(default_factory=dict)
+    room: Any = None
+    """The public room that `facade` belongs to."""
     quality: int = QUALITY_UNKNOWN
     """`models.ConnectionQuality`, or QUALITY_UNKNOWN."""
     audio_level: float = 0.0
     is_speaking: bool = False
+    was_encrypted: bool = False
+    """`is_encrypted` as users were last told."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
     """Called when its tracks changed, or when it left."""
     facade: Any = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """It publishes, and nothing in the clear."""
+        kinds = [p.info.encryption for p in self.publications.values()]
+        return bool(kinds) and models.Encryption.Type.NONE not in kinds
 
     def tracks_changed(self) -> None:
         for watcher in list(self.watchers):

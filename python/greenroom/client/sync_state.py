@@ -30,7 +30,7 @@ def sync_state(session: Session) -> proto.SyncState:
             for p in session.state.local.publications.values()
             if p.mid
         ],
-        track_sids_disabled=[p.sid for p in remote if p.wanted and p.settings.get("disabled")],
+        track_sids_disabled=[p.sid for p in remote if p.wanted and not p.settings.enabled],
         datachannel_receive_states=[
             proto.DataChannelReceiveState(publisher_sid=sid, last_seq=last[0])
             for sid, last in session.receiver.last_sequences.items()

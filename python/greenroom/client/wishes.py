@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
-from .state import ParticipantState, PublicationState
+from .state import DEFAULT_SETTINGS, ParticipantState, PublicationState, TrackSettings
 
 if TYPE_CHECKING:
     from .session import Session
@@ -21,7 +21,7 @@ MAX_WISHES = 10_000
 @dataclass(frozen=True)
 class _Wish:
     subscribed: bool
-    settings: dict[str, Any]
+    settings: TrackSettings
 
 
 class Wishes:
@@ -36,11 +36,11 @@ class Wishes:
         default = self._session.options.auto_subscribe
         for participant in participants:
             for publication in participant.publications.values():
-                if publication.wanted == default and not publication.settings:
+                if publication.wanted == default and publication.settings == DEFAULT_SETTINGS:
                     continue
                 if len(self._kept) + 2 > MAX_WISHES:
                     return
-                wish = _Wish(publication.wanted, dict(publication.settings))
+                wish = _Wish(publication.wanted, publication.settings)
                 self._kept[publication.sid] = self._kept[_likeness(publication)] = wish
 
     def restore(self, publication: PublicationState) -> None:
@@ -53,10 +53,7 @@ class Wishes:
             return
         if wish.subscribed != publication.wanted:
             set_subscribed(self._session, publication, wish.subscribed)
-        if wish.settings:
-            publication.settings.update(wish.settings)
-            settings = proto.UpdateTrackSettings(track_sids=[publication.sid], **wish.settings)
-            self._session.send("track_setting", settings)
+        change_settings(self._session, publication, wish.settings)
 
 
 def set_subscribed(session: Session, publication: PublicationState, subscribed: bool) -> None:
@@ -71,6 +68,23 @@ def set_subscribed(session: Session, publication: PublicationState, subscribed: 
             track_sids=[publication.sid], subscribe=subscribed, participant_tracks=[tracks]
         ),
     )
+
+
+def change_settings(session: Session, publication: PublicationState, settings: TrackSettings) -> None:
+    """Tell the server how the track is wanted, when that is news."""
+    if settings == publication.settings:
+        return
+    publication.settings = settings
+    message = proto.UpdateTrackSettings(
+        track_sids=[publication.sid],
+        disabled=not settings.enabled,
+        quality=settings.quality,  # type: ignore[arg-type]
+        width=settings.width,
+        height=settings.height,
+        fps=settings.fps,
+        priority=settings.priority,
+    )
+    session.send("track_setting", message)
 
 
 def _likeness(publication: PublicationState) -> tuple[str, int, int, str]:

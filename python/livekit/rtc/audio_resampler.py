@@ -40,6 +40,10 @@ class AudioResampler:
             input_rate, output_rate, num_channels, AudioResamplerQuality(quality).value
         )
 
+    def __repr__(self) -> str:
+        rates = f"input_rate={self._input_rate}, output_rate={self._output_rate}"
+        return f"rtc.AudioResampler({rates}, num_channels={self._num_channels})"
+
     def push(self, data: bytearray | AudioFrame) -> list[AudioFrame]:
         """Feed samples; the frames that are ready, none or one."""
         samples = data.data if isinstance(data, AudioFrame) else memoryview(data)

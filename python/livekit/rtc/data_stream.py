@@ -82,6 +82,11 @@ def byte_info(header: models.DataStream.Header, attributes: dict[str, str] | Non
     )
 
 
+def _describe(stream: object, info: BaseStreamInfo) -> str:
+    kind = type(stream).__name__
+    return f"rtc.{kind}(id={info.stream_id}, topic={info.topic}, size={info.size})"
+
+
 class TextStreamReader:
     """Iterate over the pieces as they come, or `read_all`. Room handlers get it; it is made by nobody else.
 
@@ -98,6 +103,9 @@ class TextStreamReader:
     @property
     def info(self) -> TextStreamInfo:
         return self._info
+
+    def __repr__(self) -> str:
+        return _describe(self, self._info)
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
@@ -140,6 +148,9 @@ class ByteStreamReader:
     @property
     def info(self) -> ByteStreamInfo:
         return self._info
+
+    def __repr__(self) -> str:
+        return _describe(self, self._info)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -214,6 +225,9 @@ class TextStreamWriter(BaseStreamWriter):
     def info(self) -> TextStreamInfo:
         return self._info
 
+    def __repr__(self) -> str:
+        return _describe(self, self._info)
+
     async def write(self, text: str) -> None:
         """Send text of any length. Waits for room in the channel; StreamError when it can't be sent."""
         await self._stream.write_text(text.encode())
@@ -247,6 +261,9 @@ class ByteStreamWriter(BaseStreamWriter):
     @property
     def info(self) -> ByteStreamInfo:
         return self._info
+
+    def __repr__(self) -> str:
+        return _describe(self, self._info)
 
     async def write(self, data: bytes) -> None:
         """Send bytes of any length. Waits for room in the channel; StreamError when they can't be sent."""

@@ -109,10 +109,11 @@ class FacadeMapping(Mapping[str, _PUBLICATION], Generic[_PUBLICATION]):
 class Participant(ABC):  # noqa: B024 - made by the room only
     """Common to local and remote participants. Values follow the server's updates."""
 
-    def __init__(self, room: Room, state: ParticipantState) -> None:
-        self._room = room
-        self._state = state
-        state.facade = self
+    def __init__(self, owned_info: ParticipantState) -> None:
+        """Made by the room."""
+        self._room: Room = owned_info.room
+        self._state = owned_info
+        owned_info.facade = self
 
     @property
     def sid(self) -> str:
@@ -164,6 +165,11 @@ class Participant(ABC):  # noqa: B024 - made by the room only
         return ConnectionQuality(self._state.quality)
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether all tracks of the participant are encrypted end to end; False when it has none."""
+        return self._state.is_encrypted
+
+    @property
     def permissions(self) -> ParticipantPermission:
         return public_permission(self._state.info.permission)
 
@@ -180,6 +186,13 @@ class Participant(ABC):  # noqa: B024 - made by the room only
     @property
     def is_speaking(self) -> bool:
         return self._state.is_speaking
+
+    def _describe(self, kind: str) -> str:
+        state = ProtoParticipantState.Name(self.state).removeprefix("PARTICIPANT_STATE_").lower()
+        return (
+            f"rtc.{kind}(sid={self.sid}, identity={self.identity}, name={self.name}, state={state}, "
+            f"tracks={len(self._state.publications)})"
+        )
 
     @property
     def _session(self) -> Session:
@@ -214,6 +227,7 @@ def public_permission(permission: models.ParticipantPermission) -> ParticipantPe
         hidden=permission.hidden,
         can_update_metadata=permission.can_update_metadata,
         can_subscribe_metrics=permission.can_subscribe_metrics,
+        can_manage_agent_session=permission.can_manage_agent_session,
     )
 
 
@@ -223,7 +237,7 @@ class RemoteParticipant(Participant):
         return FacadeMapping[RemoteTrackPublication](self._state.publications)
 
     def __repr__(self) -> str:
-        return f"rtc.RemoteParticipant(sid={self.sid}, identity={self.identity}, name={self.name})"
+        return self._describe("RemoteParticipant")
 
 
 _DEFAULT_PUBLISH_OPTIONS = TrackPublishOptions()
@@ -232,9 +246,10 @@ _DEFAULT_PUBLISH_OPTIONS = TrackPublishOptions()
 class LocalParticipant(LocalData, Participant):
     """The participant that this room object joined as."""
 
-    def __init__(self, room: Room, state: ParticipantState) -> None:
-        super().__init__(room, state)
-        self._rpc = room.rpc_registry
+    def __init__(self, room_queue: Room, owned_info: ParticipantState) -> None:
+        """Made by the room."""
+        super().__init__(owned_info)
+        self._rpc = room_queue.rpc_registry
 
     @property
     def track_publications(self) -> Mapping[str, LocalTrackPublication]:
@@ -305,15 +320,19 @@ class LocalParticipant(LocalData, Participant):
         await self._send(packet, PublishTranscriptionError, "publish a transcription")
 
     async def set_metadata(self, metadata: str) -> None:
-        """Needs the grant can_update_own_metadata; an empty string changes nothing. Raises when refused."""
+        """Needs the grant can_update_own_metadata; an empty string changes nothing.
+
+        Returns when the server has said yes. Raises a RequestError (greenroom.client.errors): NotAllowedError,
+        LimitExceededError (512 KiB) or RequestTimeoutError (5 s); RuntimeError when not connected.
+        """
         await self._connected(RuntimeError, "set metadata").requests.update_own(metadata=metadata)
 
     async def set_name(self, name: str) -> None:
-        """Needs the grant can_update_own_metadata; an empty string changes nothing. Raises when refused."""
+        """Like `set_metadata`, for the display name: at most 256 characters."""
         await self._connected(RuntimeError, "set the name").requests.update_own(name=name)
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
-        """Merge into the present ones; an empty value deletes its key. Raises when refused."""
+        """Merge into the present ones; an empty value deletes its key. Raises like `set_metadata`; the limit is 64 KiB."""
         await self._connected(RuntimeError, "set attributes").requests.update_own(attributes=dict(attributes))
 
     def set_track_subscription_permissions(
@@ -325,6 +344,8 @@ class LocalParticipant(LocalData, Participant):
         """Who may subscribe to our tracks. Replaces what was set before; default: everyone to all."""
         message = proto_signal.SubscriptionPermission(all_participants=allow_all_participants)
         for permission in participant_permissions or ():
+            if not permission.participant_identity:
+                raise ValueError("a permission names no participant: set participant_identity")
             message.track_permissions.add(
                 participant_identity=permission.participant_identity,
                 all_tracks=permission.allow_all,
@@ -345,7 +366,7 @@ class LocalParticipant(LocalData, Participant):
         return session
 
     def __repr__(self) -> str:
-        return f"rtc.LocalParticipant(sid={self.sid}, identity={self.identity}, name={self.name})"
+        return self._describe("LocalParticipant")
 
 
 def _publish_options(track: LocalTrack, options: TrackPublishOptions) -> PublishOptions:

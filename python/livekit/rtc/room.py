@@ -336,8 +336,9 @@ class Room(RoomEmitter):
     # ---- what the session calls (greenroom.client.state.Facade) ----
 
     def make_participant(self, state: ParticipantState) -> Participant:
+        state.room = self
         if not state.is_local:
-            return RemoteParticipant(self, state)
+            return RemoteParticipant(state)
         self._local_participant = LocalParticipant(self, state)
         return self._local_participant
 

@@ -24,9 +24,10 @@ _KINDS = {models.TrackType.AUDIO: TrackKind.KIND_AUDIO, models.TrackType.VIDEO: 
 class Track:
     """Common to local and remote tracks."""
 
-    def __init__(self, state: TrackState) -> None:
-        self._state = state
-        state.facade = self
+    def __init__(self, owned_info: TrackState) -> None:
+        """Local tracks are made by `create_audio_track` and `create_video_track`, remote ones by the room."""
+        self._state = owned_info
+        owned_info.facade = self
 
     @property
     def sid(self) -> str:
@@ -54,6 +55,9 @@ class Track:
         """Statistics of the track's sender or receiver; empty while it has none."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return f"rtc.{type(self).__name__}(sid={self.sid}, name={self.name}, muted={self.muted})"
+
     @property
     def _receiver(self) -> _engine.Receiver | None:
         return self._state.receiver
@@ -65,6 +69,9 @@ class Track:
 
 
 class _LocalTrack(Track):
+    def __init__(self, info: TrackState) -> None:
+        super().__init__(info)
+
     @property
     def source(self) -> Any:
         """The source the track was made with."""
@@ -94,6 +101,9 @@ class _LocalTrack(Track):
 
 
 class _RemoteTrack(Track):
+    def __init__(self, info: TrackState) -> None:
+        super().__init__(info)
+
     async def get_stats(self) -> list[proto_stats.RtcStats]:
         publication, receiver = self._state.publication, self._state.receiver
         if publication is None or receiver is None:
@@ -108,9 +118,6 @@ class LocalAudioTrack(_LocalTrack):
         """A track that sends what `source` captures, once published."""
         return LocalAudioTrack(TrackState(kind=models.TrackType.AUDIO, name=name, source=source))
 
-    def __repr__(self) -> str:
-        return f"rtc.LocalAudioTrack(sid={self.sid}, name={self.name})"
-
 
 class LocalVideoTrack(_LocalTrack):
     @staticmethod
@@ -118,18 +125,13 @@ class LocalVideoTrack(_LocalTrack):
         """A track that sends what `source` captures, once published."""
         return LocalVideoTrack(TrackState(kind=models.TrackType.VIDEO, name=name, source=source))
 
-    def __repr__(self) -> str:
-        return f"rtc.LocalVideoTrack(sid={self.sid}, name={self.name})"
-
 
 class RemoteAudioTrack(_RemoteTrack):
-    def __repr__(self) -> str:
-        return f"rtc.RemoteAudioTrack(sid={self.sid}, name={self.name})"
+    """Sound that another participant publishes, as far as it is subscribed. `AudioStream` reads it."""
 
 
 class RemoteVideoTrack(_RemoteTrack):
-    def __repr__(self) -> str:
-        return f"rtc.RemoteVideoTrack(sid={self.sid}, name={self.name})"
+    """A picture that another participant publishes, as far as it is subscribed. `VideoStream` reads it."""
 
 
 LocalTrack = LocalVideoTrack | LocalAudioTrack

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, cast
 
 from livekit.protocol import models
 from livekit.protocol import rtc as proto_signal
 
+from greenroom.client.requests import Requests
 from greenroom.client.state import PublicationState
-from greenroom.client.wishes import set_subscribed
+from greenroom.client.wishes import change_settings, set_subscribed
 
 from ._proto.e2ee_pb2 import EncryptionType
 from ._proto.track_pb2 import AudioTrackFeature, FrameMetadataFeature, TrackKind, TrackSource
@@ -24,9 +27,10 @@ _KINDS = {models.TrackType.AUDIO: TrackKind.KIND_AUDIO, models.TrackType.VIDEO: 
 class TrackPublication:
     """Common to local and remote publications. Values follow the server's updates."""
 
-    def __init__(self, state: PublicationState) -> None:
-        self._state = state
-        state.facade = self
+    def __init__(self, owned_info: PublicationState) -> None:
+        """Made by the room."""
+        self._state = owned_info
+        owned_info.facade = self
 
     @property
     def sid(self) -> str:
@@ -80,8 +84,18 @@ class TrackPublication:
     def track(self) -> Any:
         return None if self._state.track is None else self._state.track.facade
 
+    def _describe(self, kind: str, extra: str = "") -> str:
+        kind_name = TrackKind.Name(self.kind).removeprefix("KIND_").lower()
+        source = TrackSource.Name(self.source).removeprefix("SOURCE_").lower()
+        return (
+            f"rtc.{kind}(sid={self.sid}, name={self.name}, kind={kind_name}, source={source}, "
+            f"muted={self.muted}{extra})"
+        )
+
 
 class LocalTrackPublication(TrackPublication):
+    """A track of ours that the room knows."""
+
     @property
     def track(self) -> LocalTrack | None:
         """None once unpublished."""
@@ -93,14 +107,46 @@ class LocalTrackPublication(TrackPublication):
         if future is not None:
             await asyncio.shield(future)
 
-    def __repr__(self) -> str:
-        return (
-            f"rtc.LocalTrackPublication(sid={self.sid}, name={self.name}, "
-            f"kind={self.kind}, source={self.source})"
+    async def update_audio_features(self, features: Collection[AudioTrackFeature.ValueType]) -> None:
+        """Tell everybody which processing the sound has had; replaces the present list.
+
+        Raises RequestError when the server refuses or does not answer; ValueError for a track that is no audio.
+        """
+        if self.kind != TrackKind.KIND_AUDIO:
+            raise ValueError(f"track {self.sid} is no audio track: it has no audio features")
+        wanted = list(dict.fromkeys(int(feature) for feature in features))
+        message = proto_signal.UpdateLocalAudioTrack(track_sid=self.sid, features=wanted)  # type: ignore[arg-type]
+        await self._requests.update_track(
+            "update_audio_track", message, lambda: sorted(self._state.info.audio_features) == sorted(wanted)
         )
+
+    async def update_video_dimensions(self, width: int, height: int) -> None:
+        """Tell everybody that the picture has this size now. Raises like `update_audio_features`."""
+        if self.kind != TrackKind.KIND_VIDEO:
+            raise ValueError(f"track {self.sid} is no video track: it has no dimensions")
+        message = proto_signal.UpdateLocalVideoTrack(track_sid=self.sid, width=width, height=height)
+        await self._requests.update_track(
+            "update_video_track", message, lambda: (self.width, self.height) == (width, height)
+        )
+
+    @property
+    def _requests(self) -> Requests:
+        session = self._state.participant.facade._session
+        if session.closed or self._state.track is None:
+            raise RuntimeError(f"track {self.sid} is not published any more")
+        return cast(Requests, session.requests)
+
+    def __repr__(self) -> str:
+        return self._describe("LocalTrackPublication")
 
 
 class RemoteTrackPublication(TrackPublication):
+    """A track of another participant, whether or not it is received.
+
+    The setters ask the server; it follows within about 100 ms. They hold for this track over resumes and restarts, and
+    may be called before the track is subscribed. Once the room is left they do nothing.
+    """
+
     @property
     def track(self) -> RemoteTrack | None:
         """None while not subscribed."""
@@ -115,16 +161,68 @@ class RemoteTrackPublication(TrackPublication):
         follows."""
         set_subscribed(self._state.participant.facade._session, self._state, subscribed)
 
+    @property
+    def subscription_allowed(self) -> bool:
+        """Whether its publisher lets us subscribe (`set_track_subscription_permissions`)."""
+        return self._state.allowed
+
+    @property
+    def enabled(self) -> bool:
+        """False after `set_enabled(False)`."""
+        return self._state.settings.enabled
+
+    @property
+    def video_quality(self) -> VideoQuality.ValueType:
+        """As asked for; default: VIDEO_QUALITY_HIGH."""
+        return int(self._state.settings.quality)
+
+    @property
+    def video_dimensions(self) -> tuple[int, int] | None:
+        """Width and height as asked for."""
+        settings = self._state.settings
+        return (settings.width, settings.height) if settings.width else None
+
+    @property
+    def video_fps(self) -> int | None:
+        """Frames per second as asked for."""
+        return self._state.settings.fps or None
+
+    @property
+    def priority(self) -> int:
+        """As asked for; default: 0."""
+        return self._state.settings.priority
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Pause what the server sends, or go on: quicker than unsubscribing, and the track stays."""
+        self._change(enabled=bool(enabled))
+
     def set_video_quality(self, quality: VideoQuality.ValueType) -> None:
         """Ask for one of a simulcast track's layers; the server sends the best it has up to that."""
-        settings = self._state.settings
-        settings["quality"] = quality
-        self._state.participant.facade._session.send(
-            "track_setting", proto_signal.UpdateTrackSettings(track_sids=[self.sid], **settings)
-        )
+        if quality not in VideoQuality.values():
+            raise ValueError(f"quality {quality!r} is none of VideoQuality: {', '.join(VideoQuality.keys())}")
+        self._change(quality=int(quality), width=0, height=0)
+
+    def set_video_dimensions(self, width: int, height: int) -> None:
+        """Ask for the smallest layer of a simulcast track that fills `width` x `height` pixels, in place of a quality."""
+        if not (0 < width < 2**31 and 0 < height < 2**31):
+            raise ValueError(f"dimensions are {width}x{height}: both must be at least 1")
+        self._change(width=int(width), height=int(height))
+
+    def set_video_fps(self, fps: int) -> None:
+        """Ask for at least so many frames a second, 0 for all; the server drops temporal layers above."""
+        if not 0 <= fps < 2**31:
+            raise ValueError(f"fps is {fps}: it must be 0 (all frames) or more")
+        self._change(fps=int(fps))
+
+    def set_priority(self, priority: int) -> None:
+        """Which track a server that runs out of bandwidth serves first: the highest. livekit-server 1.13 ignores it."""
+        if not 0 <= priority < 2**32:
+            raise ValueError(f"priority is {priority}: it must be 0 or more")
+        self._change(priority=int(priority))
+
+    def _change(self, **changes: Any) -> None:
+        session = self._state.participant.facade._session
+        change_settings(session, self._state, dataclasses.replace(self._state.settings, **changes))
 
     def __repr__(self) -> str:
-        return (
-            f"rtc.RemoteTrackPublication(sid={self.sid}, name={self.name}, "
-            f"kind={self.kind}, source={self.source})"
-        )
+        return self._describe("RemoteTrackPublication", f", subscribed={self.subscribed}")
