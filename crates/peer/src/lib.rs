@@ -25,6 +25,7 @@ mod channels;
 mod connection;
 mod error;
 mod jobs;
+mod key_frame_budget;
 mod media_table;
 mod parameters;
 mod peer;

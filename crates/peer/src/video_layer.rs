@@ -1,15 +1,14 @@
 //! One encoding of a video track: what of the incoming pictures is encoded, when, and at which rate.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use greenroom_media::video::{self, Codec, EncoderConfig, I420Frame, VideoEncoder};
 
 use crate::SendLayer;
 use crate::jobs::{Encoded, JobKey, Jobs, Outcome};
+use crate::key_frame_budget::KeyFrameBudget;
 
-/// Key frames that are asked for come no closer than this: a room of joiners asks many times.
-const KEY_FRAME_SPACING: Duration = Duration::from_millis(300);
 /// An encoder that fails this often in a row is given up.
 const FAILURES_LIMIT: u32 = 5;
 /// A frame may come this share of the interval early and still count as in time.
@@ -48,7 +47,7 @@ pub(crate) struct VideoLayer {
     applied_bitrate_bps: u32,
     waiting: Option<Picture>,
     key_frame_wanted: bool,
-    last_key_frame: Option<Instant>,
+    key_frame_budget: KeyFrameBudget,
     next_due_us: Option<i64>,
     failures: u32,
 }
@@ -70,7 +69,7 @@ impl VideoLayer {
             applied_bitrate_bps: 0,
             waiting: None,
             key_frame_wanted: true,
-            last_key_frame: None,
+            key_frame_budget: KeyFrameBudget::default(),
             next_due_us: None,
             failures: 0,
         }
@@ -88,8 +87,8 @@ impl VideoLayer {
     /// When the last picture should be encoded again because a key frame is owed and no new picture comes.
     pub fn key_frame_owed_at(&self) -> Option<Instant> {
         let owed = self.key_frame_wanted && self.is_running() && matches!(self.encoder, Encoder::Idle(_));
-        let last = self.last_key_frame?;
-        owed.then_some(last + KEY_FRAME_SPACING)
+        let allowed_at = self.key_frame_budget.allowed_at()?;
+        owed.then_some(allowed_at)
     }
 
     /// A bit rate from the allocation. A layer that comes back starts with a key frame.
@@ -163,10 +162,8 @@ impl VideoLayer {
         } else {
             DEFAULT_FRAMERATE
         };
-        let spaced = self
-            .last_key_frame
-            .is_none_or(|last| picture.captured_at >= last + KEY_FRAME_SPACING);
-        let key_frame = encoder.is_none() || (self.key_frame_wanted && spaced);
+        let allowed = self.key_frame_budget.allows(picture.captured_at);
+        let key_frame = encoder.is_none() || (self.key_frame_wanted && allowed);
         if key_frame {
             self.key_frame_wanted = false;
         }
@@ -221,7 +218,7 @@ impl VideoLayer {
                 self.frames_encoded += 1;
                 if frame.key_frame {
                     self.key_frames_encoded += 1;
-                    self.last_key_frame = Some(encoded.captured_at);
+                    self.key_frame_budget.spend(encoded.captured_at);
                 }
                 Some((frame.data, frame.key_frame, encoded.rtp_time, encoded.captured_at))
             }
