@@ -13,6 +13,7 @@ import pytest
 
 LIVEKIT_SERVER_VERSION = "v1.13.4"
 OFFICIAL_SDK_VERSION = "1.2.1"
+AGENTS_VERSION = "1.8.9"
 
 _CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
@@ -45,14 +46,18 @@ def livekit_server_binary() -> Path:
 
 def official_sdk_python() -> Path:
     """The interpreter of a virtual environment that holds the official SDK; makes it when it is not cached."""
-    directory = _CACHE / f"official-livekit-{OFFICIAL_SDK_VERSION}"
+    packages = [f"livekit=={OFFICIAL_SDK_VERSION}", "livekit-api", "numpy"]
+    return _environment(f"official-livekit-{OFFICIAL_SDK_VERSION}", packages)
+
+
+def _environment(name: str, packages: list[str]) -> Path:
+    directory = _CACHE / name
     python = directory / "bin" / "python"
     complete = directory / "complete"
     if complete.exists():
         return python
     shutil.rmtree(directory, ignore_errors=True)
     venv.create(directory, with_pip=True)
-    packages = [f"livekit=={OFFICIAL_SDK_VERSION}", "livekit-api", "numpy"]
     installed = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *packages], capture_output=True, text=True, timeout=900
     )
@@ -60,6 +65,29 @@ def official_sdk_python() -> Path:
         _unavailable(f"pip install {' '.join(packages)} failed:\n{installed.stderr[-2000:]}")
     complete.touch()
     return python
+
+
+def agents_environment(sdk: str) -> tuple[Path, dict[str, str]]:
+    """Interpreter and environment variables that run livekit-agents with the SDK of that name below it."""
+    python = _environment(f"livekit-agents-{AGENTS_VERSION}", [f"livekit-agents=={AGENTS_VERSION}"])
+    if sdk == "official":
+        return python, {}
+    return Path(sys.executable), {"PYTHONPATH": str(_agents_without_sdk(python))}
+
+
+def _agents_without_sdk(python: Path) -> Path:
+    """A folder of links to all that livekit-agents needs, but for the official `livekit.rtc`: ours takes its place."""
+    (packages,) = (python.parents[1] / "lib").glob("python*/site-packages")
+    folder = python.parents[1] / "without-livekit-rtc"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "livekit").mkdir(parents=True)
+    for entry in packages.iterdir():
+        if entry.name != "livekit" and not entry.name.startswith("livekit-1."):
+            (folder / entry.name).symlink_to(entry)
+    for entry in (packages / "livekit").iterdir():
+        if entry.name not in ("rtc", "__pycache__"):
+            (folder / "livekit" / entry.name).symlink_to(entry)
+    return folder
 
 
 def sdk_python(name: str) -> Path:

@@ -157,6 +157,8 @@ class Server:
             self._rooms.close(models.DisconnectReason.SERVER_SHUTDOWN)
         if self._http is not None and self._http.sessions:
             await asyncio.wait(self._http.sessions, timeout=CLOSE_LIMIT_S)
+        if self._http is not None:
+            await self._http.close_agents()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

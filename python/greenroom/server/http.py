@@ -14,6 +14,8 @@ from aiohttp import hdrs, web
 from livekit.protocol import models
 from livekit.protocol import rtc as messages
 
+from .agent_socket import AgentSocket, check_agent_access
+from .agents import Agents
 from .handlers import handle
 from .join_request import JoinRequest, read_join_request
 from .join_response import leave_request
@@ -43,8 +45,12 @@ class HttpApp:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._agents = Agents()
+        self._agent_sockets: set[AgentSocket] = set()
+        rooms.listeners.add(self._agents)
         self._endpoints: Mapping[str, Endpoint] = {
             "/": self._health,
+            "/agent": self._agent,
             "/rtc": self._signal,
             "/rtc/validate": self._validate,
             # One connection for both directions is not served: 404 makes clients take the path above.
@@ -55,7 +61,9 @@ class HttpApp:
         """One task for each signal connection that is up."""
         limits = rooms.config.limits
         self._twirp = TwirpServer(
-            methods(rooms), body_bytes=limits.api_body_bytes, body_timeout_s=limits.api_body_timeout_s
+            methods(rooms, self._agents),
+            body_bytes=limits.api_body_bytes,
+            body_timeout_s=limits.api_body_timeout_s,
         )
         self.application = web.Application(client_max_size=limits.api_body_bytes)
         self.application.router.add_route("*", "/{path:.*}", self._serve)
@@ -87,6 +95,23 @@ class HttpApp:
 
     async def _not_found(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
         return text(404, "404 page not found\n")
+
+    async def _agent(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+            return web.Response(status=404)
+        bearer = check_agent_access(claims)
+        rooms = self._rooms
+        socket = AgentSocket(self._agents, rooms.config, rooms.node_id, rooms.counters, bearer)
+        self._agent_sockets.add(socket)
+        try:
+            return await socket.serve(request)
+        finally:
+            self._agent_sockets.discard(socket)
+
+    async def close_agents(self) -> None:
+        """End the connections of all agent workers."""
+        self._agents.close()
+        await asyncio.gather(*(socket.close() for socket in list(self._agent_sockets)))
 
     def _read(self, request: web.Request, claims: Claims | None, *, strict: bool) -> JoinRequest:
         limits = self._rooms.config.limits

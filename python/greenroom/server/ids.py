@@ -41,6 +41,22 @@ def track_sid(kind: int, source: int) -> str:
     return f"TR_{letters}{_random(12)}"
 
 
+def agent_dispatch() -> str:
+    return "AD_" + _random(12)
+
+
+def agent_job() -> str:
+    return "AJ_" + _random(12)
+
+
+def agent_worker() -> str:
+    return "AW_" + _random(12)
+
+
+def event() -> str:
+    return "EV_" + _random(12)
+
+
 def sif_trailer() -> bytes:
     """The room's mark on frames that the server makes itself, which receivers must not try to decrypt."""
     return _random(44, _BASE62).encode()

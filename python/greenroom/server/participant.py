@@ -220,7 +220,7 @@ class Participant:
         self.was_active = True
         self.enter(State.ACTIVE)
         self.rate(self.sid)
-        self.room.changed(self)
+        self.room.became_active(self)
 
     def path_changed(self, connection: MediaConnection, ice_state: str) -> None:
         """A media path came up or died. A dead one is revived by a resume, within a grace time."""

@@ -22,6 +22,7 @@ from .join_response import join_response, leave_request
 from .participant import Participant, State
 from .permissions import is_dependent, kind_of
 from .refusal import Refusal
+from .room_listener import Listeners
 from .speakers import Speakers
 from .updates import ParticipantUpdates
 
@@ -49,6 +50,7 @@ class Room:
         node_id: str,
         counters: Counter[str],
         on_closed: Callable[[Room], None],
+        listeners: Listeners,
     ) -> None:
         self.name = name
         self.sid = ids.room_sid()
@@ -58,6 +60,8 @@ class Room:
         self.counters = counters
         self.sif_trailer = ids.sif_trailer()
         self.metadata = settings.metadata
+        self.agents = list(settings.agents)
+        """Those that its settings send into it."""
         self.max_participants = settings.max_participants or config.max_participants
         self.empty_timeout_s = settings.empty_timeout or config.empty_timeout_s
         self.departure_timeout_s = settings.departure_timeout or config.departure_timeout_s
@@ -67,6 +71,7 @@ class Room:
         self._loop = asyncio.get_running_loop()
         self.data = DataRouter(self, self._loop.time)
         self._on_closed = on_closed
+        self._listeners = listeners
         self._participants: dict[str, Participant] = {}
         """By identity, those whose signal connection is not up yet included."""
         self._started: list[Participant] | None = None
@@ -168,6 +173,12 @@ class Room:
         self.changed(participant)
         if self.is_recorded() != recorded:
             self.send_room_update()
+        self._listeners.tell("participant_joined", participant)
+
+    def became_active(self, participant: Participant) -> None:
+        """The participant's media connection is up."""
+        self.changed(participant)
+        self._listeners.tell("participant_active", participant)
 
     def resume(self, participant: Participant, session: Session) -> None:
         """A started participant has a new signal connection."""
@@ -195,7 +206,8 @@ class Room:
         """
         if participant.closed:
             return
-        was_visible = participant.started and not participant.hidden
+        was_started = participant.started
+        was_visible = was_started and not participant.hidden
         if self._participants.get(participant.identity) is participant:
             del self._participants[participant.identity]
         leave = leave_request(participant.protocol, reason, action)
@@ -214,6 +226,8 @@ class Room:
             self._updates.replaced(participant)
         elif was_visible:
             self._updates.left(participant, at_once=was_publisher)
+        if was_started:
+            self._listeners.tell("participant_left", participant)
         if self._was_joined and not replaced and all(p.dependent for p in self._participants.values()):
             self._wait_idle(self.departure_timeout_s)
 
@@ -244,6 +258,7 @@ class Room:
         self._publications[publication.sid] = publication
         self.changed(publication.publisher, at_once=True)
         self.reconcile(publication)
+        self._listeners.tell("track_published", publication)
         if self._speaker_timer is None and publication.info.source == models.TrackSource.MICROPHONE:
             self._speaker_timer = self._loop.call_later(self.config.speaker_interval_s, self._speaker_tick)
 
@@ -257,6 +272,7 @@ class Room:
             return
         for participant in self.started_participants():
             participant.subscriptions.ended(publication)
+        self._listeners.tell("track_unpublished", publication)
 
     def reconcile(self, publication: Publication) -> None:
         """Subscriptions of this track follow wishes and permissions again."""

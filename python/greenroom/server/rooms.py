@@ -14,6 +14,7 @@ from .media_connection import MediaPlane
 from .participant import Participant
 from .refusal import Refusal
 from .room import Room
+from .room_listener import Listeners
 
 
 class Rooms:
@@ -22,6 +23,7 @@ class Rooms:
     def __init__(self, config: ServerConfig, plane: MediaPlane, counters: Counter[str]) -> None:
         self.config = config
         self.counters = counters
+        self.listeners = Listeners()
         self.node_id = ids.node_id()
         self._plane = plane
         self._rooms: dict[str, Room] = {}
@@ -64,8 +66,10 @@ class Rooms:
                 node_id=self.node_id,
                 counters=self.counters,
                 on_closed=self._forget,
+                listeners=self.listeners,
             )
             self._rooms[room.name] = room
+            self.listeners.tell("room_started", room)
         return room
 
     def find(self, request: JoinRequest) -> Participant | None:
@@ -85,6 +89,7 @@ class Rooms:
     def _forget(self, room: Room) -> None:
         if self._rooms.get(room.name) is room:
             del self._rooms[room.name]
+        self.listeners.tell("room_finished", room)
 
     def close(self, reason: models.DisconnectReason) -> None:
         """End every room."""

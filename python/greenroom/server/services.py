@@ -9,12 +9,14 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 from livekit.protocol import egress, ingress, sip
 
+from .agent_dispatch_service import AgentDispatchService
 from .api_access import require_ingress_admin, require_record, require_sip
 from .room_service import RoomService
 from .tokens import Claims
 from .twirp import Method, Methods, TwirpError
 
 if TYPE_CHECKING:
+    from .agents import Agents
     from .rooms import Rooms
 
 _Access = Callable[[Claims | None], None]
@@ -54,6 +56,10 @@ def absent_methods() -> Methods:
     }
 
 
-def methods(rooms: Rooms) -> Methods:
+def methods(rooms: Rooms, agents: Agents) -> Methods:
     """The whole table."""
-    return {**absent_methods(), **RoomService(rooms).methods}
+    return {
+        **absent_methods(),
+        **RoomService(rooms).methods,
+        **AgentDispatchService(rooms, agents).methods,
+    }

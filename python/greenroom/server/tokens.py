@@ -227,3 +227,12 @@ def mint(
             known = ", ".join(sorted((*_GRANT_KEYS, *_PROFILE_KEYS)))
             raise TypeError(f"unknown grant {name!r}; known are {known}")
     return _sign(raw, key, secret)
+
+
+def mint_claims(
+    key: str, secret: str, identity: str, video: Mapping[str, Any], *, life_s: float, **claims: Any
+) -> str:
+    """A token of a whole `video` claim; `claims` as the JSON has them, empty ones are left out."""
+    now = int(time.time())
+    raw = {"sub": identity, "nbf": now, "exp": int(now + life_s), "video": dict(video)}
+    return _sign({**raw, **{k: v for k, v in claims.items() if v}}, key, secret)

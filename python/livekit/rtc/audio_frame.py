@@ -8,6 +8,8 @@ from typing import Any
 
 from typing_extensions import Buffer
 
+from ._pydantic import frame_schema, from_base64, to_base64
+
 _BYTES_PER_SAMPLE = 2
 
 
@@ -58,6 +60,25 @@ class AudioFrame:
         """A frame of silence to be written into through `data`."""
         size = num_channels * samples_per_channel * _BYTES_PER_SAMPLE
         return AudioFrame._adopt(bytearray(size), sample_rate, num_channels, samples_per_channel)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        return frame_schema(
+            cls,
+            {"data": str, "sample_rate": int, "num_channels": int, "samples_per_channel": int},
+            lambda frame: {
+                "data": to_base64(frame.data),
+                "sample_rate": frame.sample_rate,
+                "num_channels": frame.num_channels,
+                "samples_per_channel": frame.samples_per_channel,
+            },
+            lambda fields: cls(
+                from_base64(fields["data"]),
+                fields["sample_rate"],
+                fields["num_channels"],
+                fields["samples_per_channel"],
+            ),
+        )
 
     @property
     def userdata(self) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import Buffer
 
 from greenroom import _engine
 
 from ._proto import video_frame_pb2 as proto_video
 from ._proto.video_frame_pb2 import VideoBufferType
+from ._pydantic import frame_schema, from_base64, to_base64
 
 
 def _half(size: int) -> int:
@@ -66,6 +69,25 @@ class VideoFrame:
         """
         data = _engine.convert_video(self.data, self._width, self._height, self._type, type, flip_y=flip_y)
         return VideoFrame(self._width, self._height, type, data)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        return frame_schema(
+            cls,
+            {"width": int, "height": int, "type": str, "data": str},
+            lambda frame: {
+                "width": frame.width,
+                "height": frame.height,
+                "type": proto_video.VideoBufferType.Name(frame.type),
+                "data": to_base64(frame.data),
+            },
+            lambda fields: cls(
+                fields["width"],
+                fields["height"],
+                proto_video.VideoBufferType.Value(fields["type"]),
+                from_base64(fields["data"]),
+            ),
+        )
 
     def __repr__(self) -> str:
         name = proto_video.VideoBufferType.Name(self._type)

@@ -1,0 +1,62 @@
+"""What happens in the rooms of a server, for whoever has to know: webhooks, agents, metrics."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .participant import Participant
+    from .publications import Publication
+    from .room import Room
+
+_logger = logging.getLogger("greenroom.server")
+
+RoomEvent = Literal["room_started", "room_finished"]
+ParticipantEvent = Literal["participant_joined", "participant_active", "participant_left"]
+TrackEvent = Literal["track_published", "track_unpublished"]
+
+
+class RoomListener:
+    """Every method is called within the change it tells of, and must neither wait nor change the room."""
+
+    def room_started(self, room: Room) -> None:
+        """A room was made."""
+
+    def room_finished(self, room: Room) -> None:
+        """A room is closed; everybody has left it."""
+
+    def participant_joined(self, participant: Participant) -> None:
+        """A participant was greeted; its media connection is not up yet."""
+
+    def participant_active(self, participant: Participant) -> None:
+        """A participant's media connection is up."""
+
+    def participant_left(self, participant: Participant) -> None:
+        """The session of a participant that had been greeted ended."""
+
+    def track_published(self, publication: Publication) -> None:
+        """A media track can be subscribed to."""
+
+    def track_unpublished(self, publication: Publication) -> None:
+        """A media track ended."""
+
+
+class Listeners:
+    """All listeners of a server. One that fails is logged and does not keep the others from hearing."""
+
+    def __init__(self) -> None:
+        self._listeners: list[RoomListener] = []
+
+    def add(self, listener: RoomListener) -> None:
+        self._listeners.append(listener)
+
+    def tell(
+        self, event: RoomEvent | ParticipantEvent | TrackEvent, subject: Room | Participant | Publication
+    ) -> None:
+        """Call the method of that name on every listener, in the order they were added."""
+        for listener in self._listeners:
+            try:
+                getattr(listener, event)(subject)
+            except Exception:
+                _logger.exception("%s could not be told of %s", type(listener).__name__, event)
