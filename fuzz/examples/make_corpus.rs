@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use greenroom_e2ee::{Derivation, FrameCodec, FrameCryptor, KeyOwner, KeyProvider, KeyProviderOptions};
 use greenroom_fuzz::write_step;
 use greenroom_media::audio::{OpusEncoder, OpusEncoderConfig, PACKET_SAMPLES};
 use greenroom_media::video::{Codec, EncoderConfig, I420Frame, create_encoder};
@@ -44,6 +46,7 @@ fn main() -> std::io::Result<()> {
     seeds("candidate", &[candidates()])?;
     seeds("dcep", &[DCEP_OPEN.to_vec(), vec![2]])?;
     seeds("forwarding", &[steps(&[0, 3], &both), steps(&[1, 0x83], &both)])?;
+    seeds("frame_cryptor", &sealed_frames())?;
     seeds("h264", &[video(Codec::H264)])?;
     seeds(
         "opus",
@@ -137,6 +140,36 @@ fn stun_request(username: &str) -> Vec<u8> {
     out.extend_from_slice(username.as_bytes());
     out.resize(24 + padded, 0);
     out
+}
+
+/// As the target reads them: the number of the codec, and a frame that its key opens.
+fn sealed_frames() -> Vec<Vec<u8>> {
+    let options = KeyProviderOptions {
+        derivation: Derivation::Hkdf,
+        ..KeyProviderOptions::default()
+    };
+    let provider = KeyProvider::new(options, Arc::new(|work| work())).expect("options");
+    provider.set_key(KeyOwner::Shared, b"fuzz".to_vec(), 0);
+    let cryptor = FrameCryptor::new(&provider, "fuzz", vec![], Box::new(|_| {}));
+    let frames: [(u8, FrameCodec, &[u8]); 4] = [
+        (0, FrameCodec::Audio, &[0x78, 1, 2, 3, 0, 0, 0, 1]),
+        (1, FrameCodec::Vp8, VP8_PAYLOAD),
+        (
+            4,
+            FrameCodec::H264,
+            &[0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x65, 0x88, 0, 0, 1, 7],
+        ),
+        (
+            5,
+            FrameCodec::H265,
+            &[0, 0, 0, 1, 0x40, 1, 0, 0, 1, 0x26, 1, 0xAF, 9],
+        ),
+    ];
+    let sealed = |(number, codec, frame): (u8, FrameCodec, &[u8])| {
+        let sealed = cryptor.seal(codec, 1, 2, frame.to_vec()).expect("there is a key");
+        [vec![number], sealed].concat()
+    };
+    frames.into_iter().map(sealed).collect()
 }
 
 fn candidates() -> Vec<u8> {
