@@ -43,7 +43,7 @@ class AgentSocket:
         self._counters = counters
         key = str(claims.raw.get("iss", ""))
         self._key_pair = (key, config.keys[key])
-        self._node_id = node_id
+        self._server_info = server_info(node_id, config.region)
         self._json = False
         self._outgoing: asyncio.Queue[agent.ServerMessage] = asyncio.Queue(config.limits.outgoing_messages)
         self._jobs: set[asyncio.Task[None]] = set()
@@ -99,7 +99,7 @@ class AgentSocket:
         if wrong is not None:
             raise _Malformed(wrong)
         worker = AgentWorker(ids.agent_worker(), request, self._key_pair, self._send)
-        response = agent.RegisterWorkerResponse(worker_id=worker.id, server_info=server_info(self._node_id))
+        response = agent.RegisterWorkerResponse(worker_id=worker.id, server_info=self._server_info)
         self._send(agent.ServerMessage(register=response))
         return worker
 

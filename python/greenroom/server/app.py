@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
@@ -16,9 +17,12 @@ from livekit.protocol import models
 from . import ids, tokens
 from .addresses import WILDCARDS, media_addresses
 from .config import ServerConfig
+from .drain import Drain
 from .http import HttpApp
 from .media_connection import MediaPlane, Port
+from .metrics import Metrics, metrics_application
 from .rooms import Rooms
+from .webhooks import Webhooks
 
 if TYPE_CHECKING:
     from greenroom import _engine
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("greenroom.server")
 
 CLOSE_LIMIT_S = 0.7
+WEBHOOK_LIMIT_S = 0.2
+"""What the end of a server may wait for its last events to be posted."""
 
 SfuFactory = Callable[[ServerConfig], "tuple[_engine.Sfu, Port]"]
 
@@ -67,7 +73,11 @@ class Server:
         self._rooms: Rooms | None = None
         self._http: HttpApp | None = None
         self._runner: web.AppRunner | None = None
+        self._metrics_runner: web.AppRunner | None = None
+        self._webhooks: Webhooks | None = None
+        self._drain: Drain | None = None
         self._port = config.port
+        self._metrics_port = config.prometheus.port
 
     # ---- where it is ----
 
@@ -79,11 +89,11 @@ class Server:
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return f"ws://{self._address()}"
+        return f"{'wss' if self.config.tls else 'ws'}://{self._address()}"
 
     @property
     def http_url(self) -> str:
-        return f"http://{self._address()}"
+        return f"{'https' if self.config.tls else 'http'}://{self._address()}"
 
     def _address(self) -> str:
         host = "127.0.0.1" if self.config.host in WILDCARDS else self.config.host
@@ -98,6 +108,11 @@ class Server:
     def tcp_port(self) -> int | None:
         """Of media over TCP; None when it is off."""
         return self._sfu.tcp_port if self._sfu is not None else self.config.tcp_port
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Of Prometheus metrics; None when they are off."""
+        return self._metrics_port
 
     @property
     def rooms(self) -> Rooms:
@@ -131,25 +146,59 @@ class Server:
             self.config.limits.pending_candidates,
             force_tcp=self.config.force_tcp,
         )
-        self._rooms = Rooms(self.config, plane, self.counters)
-        self._http = HttpApp(self._rooms)
+        self._rooms = rooms = Rooms(self.config, plane, self.counters)
+        metrics = Metrics(rooms, self._sfu.stats)
+        self._drain = Drain(rooms)
+        for listener in (metrics, self._drain):
+            rooms.listeners.add(listener)
+        if self.config.webhooks.urls:
+            secret = self.config.keys[self.config.webhooks.api_key]
+            self._webhooks = Webhooks(self.config.webhooks, secret, self.counters)
+            rooms.listeners.add(self._webhooks)
+        self._http = HttpApp(rooms, metrics)
         self._runner = web.AppRunner(
-            self._http.application, handle_signals=False, access_log=None, shutdown_timeout=0.1
+            self._http.application,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=0.1,
+            keepalive_timeout=self.config.limits.http_idle_s,
         )
         try:
-            await self._runner.setup()
-            site = web.TCPSite(self._runner, self.config.host or None, self.config.port)
-            await site.start()
-        except OSError as error:
-            await self.stop()
-            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
-            where = f"{self.config.host}:{self.config.port}"
-            raise OSError(error.errno, f"HTTP can't listen on {where}: {reason}") from error
+            tls = _tls_context(self.config)
+            self._port = await self._listen(self._runner, "HTTP", self.config.port, tls)
+            if self.config.prometheus.port is not None:
+                self._metrics_runner = web.AppRunner(
+                    metrics_application(metrics, self.config.prometheus),
+                    handle_signals=False,
+                    access_log=None,
+                    shutdown_timeout=0.1,
+                )
+                port = self.config.prometheus.port
+                self._metrics_port = await self._listen(self._metrics_runner, "metrics", port, None)
         except BaseException:
             await self.stop()
             raise
-        self._port = int(self._runner.addresses[0][1])
         _logger.info("serving on %s, media on UDP port %d", self.url, self._sfu.udp_port)
+
+    async def _listen(self, runner: web.AppRunner, what: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """The port that was bound. OSError that names what can't listen where."""
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.config.host or None, port, ssl_context=tls).start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+            where = f"{self.config.host}:{port}"
+            raise OSError(error.errno, f"{what} can't listen on {where}: {reason}") from error
+        return int(runner.addresses[0][1])
+
+    async def drain(self, limit_s: float) -> bool:
+        """Go out of service: joins are refused and `/` answers 406, while those inside may finish.
+
+        Returns when the last participant has left, or False after `limit_s`; `stop` is still to be called.
+        """
+        if self._drain is None:
+            raise RuntimeError("the server is not running: nothing is there to be drained")
+        return await self._drain.run(limit_s)
 
     async def stop(self) -> None:
         """Say goodbye to everybody and free everything, in less than a second. Harmless twice."""
@@ -159,9 +208,13 @@ class Server:
             await asyncio.wait(self._http.sessions, timeout=CLOSE_LIMIT_S)
         if self._http is not None:
             await self._http.close_agents()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        for runner in (self._runner, self._metrics_runner):
+            if runner is not None:
+                await runner.cleanup()
+        self._runner = self._metrics_runner = None
+        if self._webhooks is not None:
+            await self._webhooks.close(WEBHOOK_LIMIT_S)
+            self._webhooks = None
         if self._port_binding is not None:
             self._port_binding.unregister(-id(self))
             self._port_binding = None
@@ -199,6 +252,19 @@ async def run(
         if on_ready is not None:
             on_ready(server)
         await stop.wait()
+
+
+def _tls_context(config: ServerConfig) -> ssl.SSLContext | None:
+    """For HTTPS; None without. OSError or ssl.SSLError that names the files when they can't be used."""
+    if config.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = f"certificate {config.tls.cert_file} and key {config.tls.key_file}"
+        raise OSError(error.errno, f"TLS can't use {files}: {error.strerror or error}") from error
+    return context
 
 
 def _ignore_event(kind: int, payload: Any) -> None:

@@ -49,6 +49,8 @@ class Limits:
     metadata_bytes: int = 512 * 1024
     attributes_bytes: int = 64 * 1024
     """Keys and values of one participant together."""
+    http_idle_s: float = 20.0
+    """A connection that has not sent a whole request head, or no next one, within this long is closed."""
     api_body_bytes: int = 4 * 1024 * 1024
     """Of a request to the server's API; a larger one is refused."""
     api_body_timeout_s: float = 10.0
@@ -63,6 +65,61 @@ class Limits:
     """Recent reliable data kept for participants that are just joining; the oldest goes first."""
     update_bytes: int = 128 * 1024
     """Participant updates larger than this are split."""
+
+
+WEBHOOK_EVENTS = frozenset(
+    {
+        *("room_started", "room_finished"),
+        *("participant_joined", "participant_left", "participant_connection_aborted"),
+        *("track_published", "track_unpublished"),
+        *("egress_started", "egress_updated", "egress_ended", "ingress_started", "ingress_ended"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class WebhookConfig:
+    """Where events are posted. ValueError when an event's name is not known."""
+
+    urls: tuple[str, ...] = ()
+    api_key: str = ""
+    """Signs the bodies; one of the server's keys."""
+    include_events: frozenset[str] = frozenset()
+    """When not empty, only these."""
+    exclude_events: frozenset[str] = frozenset()
+    """All but these, when `include_events` is empty."""
+
+    def __post_init__(self) -> None:
+        for name in sorted((self.include_events | self.exclude_events) - WEBHOOK_EVENTS):
+            known = ", ".join(sorted(WEBHOOK_EVENTS))
+            raise ValueError(f"webhook event {name!r} is not known; known are {known}")
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"webhook URL {url!r} must begin with http:// or https://")
+
+    def wants(self, event: str) -> bool:
+        """Whether an event of that name is posted."""
+        if not self.urls:
+            return False
+        return event in self.include_events if self.include_events else event not in self.exclude_events
+
+
+@dataclass(frozen=True)
+class PrometheusConfig:
+    """Where metrics are read. A password is asked for when both it and the user name are set."""
+
+    port: int | None = None
+    """None: nowhere; 0: any free one."""
+    username: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True)
+class TlsConfig:
+    """Certificate chain and private key of HTTP and signalling, PEM files."""
+
+    cert_file: str
+    key_file: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +161,12 @@ class ServerConfig:
     """A participant whose media connection is not up by then is removed."""
     answer_timeout_s: float = 15.0
     """A connected client that leaves an offer unanswered for this long is told to start anew."""
+    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
+    prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
+    tls: TlsConfig | None = None
+    """HTTPS and wss instead of HTTP and ws."""
+    region: str = ""
+    """Told to clients in ServerInfo."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -112,8 +175,29 @@ class ServerConfig:
         for key, secret in self.keys.items():
             if not key or not secret:
                 raise ValueError(f"API key {key!r} or its secret is empty: both must be given")
-        for name, port in (("port", self.port), ("udp_port", self.udp_port), ("tcp_port", self.tcp_port)):
+        ports = {
+            "port": self.port,
+            "udp_port": self.udp_port,
+            "tcp_port": self.tcp_port,
+            "prometheus.port": self.prometheus.port,
+        }
+        for name, port in ports.items():
             if port is not None and not 0 <= port <= 65_535:
                 raise ValueError(f"{name} is {port}: it must be 0 (any) or 1 to 65535")
         if self.force_tcp and self.tcp_port is None:
             raise ValueError("force_tcp is set but tcp_port is None: no media path would be left")
+        self._check_together(ports)
+
+    def _check_together(self, ports: Mapping[str, int | None]) -> None:
+        listening = [(name, port) for name, port in ports.items() if name != "udp_port" and port]
+        for index, (name, port) in enumerate(listening):
+            for other, other_port in listening[:index]:
+                if port == other_port:
+                    raise ValueError(f"{other} and {name} are both {port}: they must differ")
+        if self.webhooks.urls and self.webhooks.api_key not in self.keys:
+            known = ", ".join(self.keys)
+            raise ValueError(
+                f"webhooks.api_key is {self.webhooks.api_key!r}, which is none of the server's keys ({known})"
+            )
+        if bool(self.prometheus.username) != bool(self.prometheus.password):
+            raise ValueError("prometheus.username and prometheus.password must be given together")

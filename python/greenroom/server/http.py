@@ -19,6 +19,7 @@ from .agents import Agents
 from .handlers import handle
 from .join_request import JoinRequest, read_join_request
 from .join_response import leave_request
+from .metrics import Metrics
 from .participant import Participant
 from .refusal import Refusal
 from .rooms import Rooms
@@ -43,7 +44,7 @@ def text(status: int, body: str) -> web.Response:
 class HttpApp:
     """The aiohttp application of one server."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, metrics: Metrics) -> None:
         self._rooms = rooms
         self._agents = Agents()
         self._agent_sockets: set[AgentSocket] = set()
@@ -64,6 +65,7 @@ class HttpApp:
             methods(rooms, self._agents),
             body_bytes=limits.api_body_bytes,
             body_timeout_s=limits.api_body_timeout_s,
+            on_finished=metrics.request_finished,
         )
         self.application = web.Application(client_max_size=limits.api_body_bytes)
         self.application.router.add_route("*", "/{path:.*}", self._serve)
@@ -91,7 +93,8 @@ class HttpApp:
         return response
 
     async def _health(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
-        return text(200, "OK")
+        # What a load balancer is told in livekit-server's way when it should send nobody here.
+        return text(406, "Not Ready\ndraining") if self._rooms.draining else text(200, "OK")
 
     async def _not_found(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
         return text(404, "404 page not found\n")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .room import Room
 
 
-def server_info(node_id: str) -> models.ServerInfo:
+def server_info(node_id: str, region: str) -> models.ServerInfo:
     return models.ServerInfo(
-        version=LIVEKIT_VERSION, protocol=PROTOCOL_VERSION, node_id=node_id, agent_protocol=1
+        version=LIVEKIT_VERSION, protocol=PROTOCOL_VERSION, node_id=node_id, region=region, agent_protocol=1
     )
 
 
@@ -31,7 +31,7 @@ def join_response(
         participant=participant.info(),
         other_participants=others,
         server_version=LIVEKIT_VERSION,
-        server_info=server_info(room.node_id),
+        server_info=server_info(room.node_id, room.config.region),
         subscriber_primary=participant.subscriber_primary,
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,

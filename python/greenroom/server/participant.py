@@ -163,7 +163,8 @@ class Participant:
             self.session.finish()
         self.session = session
         reconnect = messages.ReconnectResponse(
-            server_info=server_info(self.room.node_id), last_message_seq=self.last_reliable_sequence
+            server_info=server_info(self.room.node_id, self.room.config.region),
+            last_message_seq=self.last_reliable_sequence,
         )
         self.send(messages.SignalResponse(reconnect=reconnect))
         self.room.send_snapshot(self)

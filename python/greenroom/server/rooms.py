@@ -24,6 +24,8 @@ class Rooms:
         self.config = config
         self.counters = counters
         self.listeners = Listeners()
+        self.draining = False
+        """Nobody new is let in; lost signal connections may still be resumed."""
         self.node_id = ids.node_id()
         self._plane = plane
         self._rooms: dict[str, Room] = {}
@@ -35,7 +37,9 @@ class Rooms:
         return list(self._rooms.values())
 
     def check(self, request: JoinRequest) -> None:
-        """Raise Refusal when a join would meet no room and may not make one."""
+        """Raise Refusal when a join would meet no room and may not make one, or comes too late."""
+        if self.draining and not request.reconnect:
+            raise Refusal(503, "the server is going out of service")
         may_create = self.config.auto_create_rooms or request.grant.room_create
         if request.room not in self._rooms and not may_create:
             raise Refusal(404, "requested room does not exist")

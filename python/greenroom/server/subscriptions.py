@@ -60,6 +60,10 @@ class Subscriptions:
     def __contains__(self, track_sid: str) -> bool:
         return track_sid in self._active
 
+    def publications(self) -> list[Publication]:
+        """The tracks that are subscribed."""
+        return [s.publication for s in self._active.values()]
+
     def publisher_sids(self) -> set[str]:
         """Of the participants that at least one track is subscribed of."""
         return {s.publication.publisher.sid for s in self._active.values()}

@@ -145,6 +145,9 @@ class FakeSfu:
         self.transports: list[FakeTransport] = []
         self.closed = False
 
+    def stats(self) -> dict[str, int]:
+        return {"packets_received": 3, "bytes_sent": 5, "packets_dropped_unknown": 1}
+
     def create_transport(self, *, controlling: bool = False, payload_types: Any = ()) -> FakeTransport:
         transport = FakeTransport(self.port, controlling)
         self.transports.append(transport)

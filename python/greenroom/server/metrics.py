@@ -1,0 +1,194 @@
+"""Prometheus metrics of one server, under livekit-server's names where it has them.
+
+What can be counted by looking is looked at when it is asked for; only durations and outcomes are noted as they happen.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+from livekit.protocol import models
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from .room_listener import RoomListener
+
+if TYPE_CHECKING:
+    from .config import PrometheusConfig
+    from .participant import Participant
+    from .publications import Publication
+    from .room import Room
+    from .rooms import Rooms
+
+_ROOM_DURATIONS_S = (5, 10, 60, 300, 600, 1800, 3600, 7200, 18_000, 36_000)
+_REQUEST_DURATIONS_MS = (1, 5, 10, 50, 100, 500, 1000, 5000, 10_000)
+_TRAFFIC = {
+    "packets_received": ("packet_total", "incoming"),
+    "packets_sent": ("packet_total", "outgoing"),
+    "bytes_received": ("packet_bytes", "incoming"),
+    "bytes_sent": ("packet_bytes", "outgoing"),
+    "nacks_received": ("nack_total", "incoming"),
+    "nacks_sent": ("nack_total", "outgoing"),
+    "plis_received": ("pli_total", "incoming"),
+    "plis_sent": ("pli_total", "outgoing"),
+}
+"""From a counter of the forwarding unit to a series of livekit-server's."""
+
+
+_Values = Mapping[tuple[str, ...], float]
+"""From label values to the value of a series."""
+
+
+class Metrics(RoomListener, Collector):
+    """The series of one server. `traffic` returns the counters of its forwarding unit."""
+
+    def __init__(self, rooms: Rooms, traffic: Callable[[], Mapping[str, int]]) -> None:
+        self._rooms = rooms
+        self._traffic = traffic
+        self._constant = {"node_id": rooms.node_id, "node_type": "SERVER"}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        self._joins: Counter[tuple[str, ...]] = Counter()
+        self._published: Counter[tuple[str, ...]] = Counter()
+        self._requests: Counter[tuple[str, ...]] = Counter()
+        self._room_durations = Histogram(
+            "livekit_room_duration_seconds",
+            "Life of rooms that are closed.",
+            buckets=_ROOM_DURATIONS_S,
+            registry=self._registry,
+        )
+        self._request_durations = Histogram(
+            "livekit_node_twirp_request_latency_ms",
+            "Duration of calls of the server API.",
+            ("service", "method"),
+            buckets=_REQUEST_DURATIONS_MS,
+            registry=self._registry,
+        )
+
+    # ---- what happens ----
+
+    def room_finished(self, room: Room) -> None:
+        self._room_durations.observe(time.time() - room.created_at_ms / 1000)
+
+    def participant_joined(self, participant: Participant) -> None:
+        self._joins[("signal_connected",)] += 1
+
+    def participant_active(self, participant: Participant) -> None:
+        self._joins[("rtc_active",)] += 1
+
+    def participant_left(self, participant: Participant) -> None:
+        if not participant.was_active:
+            self._joins[("rtc_canceled",)] += 1
+
+    def track_published(self, publication: Publication) -> None:
+        self._published[(_kind(publication), "success")] += 1
+
+    def request_finished(self, service: str, method: str, code: str, duration_s: float) -> None:
+        """A call of the server API ended; `code` is empty when it succeeded."""
+        self._requests[(service, method, "failure" if code else "success", code)] += 1
+        self._request_durations.labels(service, method).observe(duration_s * 1000)
+
+    # ---- what can be counted ----
+
+    def collect(self) -> Iterator[Metric]:
+        """The present state of the server, for the registry."""
+        rooms = self._rooms.all()
+        participants = [p for room in rooms for p in room.started_participants()]
+        published: Counter[tuple[str, ...]] = Counter({("audio",): 0, ("video",): 0})
+        subscribed = published.copy()
+        published.update((_kind(p),) for room in rooms for p in room.announced_publications())
+        subscribed.update((_kind(p),) for q in participants for p in q.subscriptions.publications())
+        yield _family("livekit_room_total", "Open rooms.", {(): len(rooms)})
+        yield _family("livekit_participant_total", "Participants in rooms.", {(): len(participants)})
+        yield _family("livekit_track_published_total", "Tracks that are published.", published, "kind")
+        yield _family(
+            "livekit_track_subscribed_total", "Tracks on their way to somebody.", subscribed, "kind"
+        )
+        yield _family("livekit_participant_join_total", "Joins by how far they came.", self._joins, "state")
+        yield _family(
+            "livekit_track_publish_counter", "Tracks published so far.", self._published, "kind", "state"
+        )
+        names = ("service", "method", "status", "code")
+        help_ = "Calls of the server API."
+        yield _family("livekit_node_twirp_request_status", help_, self._requests, *names)
+        yield from _traffic_families(self._traffic())
+        refused: _Values = {(kind,): count for kind, count in sorted(self._rooms.counters.items())}
+        help_ = "Requests, messages and packets turned away, webhooks and the like, by kind."
+        yield _family("greenroom_events_total", help_, refused, "kind")
+
+    # ---- the text ----
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format; each series carries the node's labels too."""
+        return generate_latest(_Labelled(self._registry, self._constant))
+
+
+class _Labelled(CollectorRegistry):
+    """A registry's series with labels added."""
+
+    def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str]) -> None:
+        super().__init__()
+        self._inner = registry
+        self._labels = labels
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._inner.collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, **self._labels}) for sample in metric.samples
+            ]
+            yield metric
+
+
+def _family(name: str, help_: str, values: _Values, *labels: str) -> Metric:
+    # Untyped, because the library would add to the names of counters, which are livekit-server's.
+    metric = Metric(name, help_, "unknown")
+    for label_values, value in values.items():
+        metric.add_sample(name, dict(zip(labels, label_values, strict=True)), value)
+    return metric
+
+
+def _traffic_families(traffic: Mapping[str, int]) -> Iterator[Metric]:
+    families: dict[str, dict[tuple[str, ...], float]] = {}
+    for key, (name, direction) in _TRAFFIC.items():
+        families.setdefault(name, {})[(direction,)] = traffic.get(key, 0)
+    for name, values in families.items():
+        yield _family(f"livekit_{name}", "Of all media connections.", values, "direction")
+    dropped: _Values = {(why,): traffic.get(f"packets_dropped_{why}", 0) for why in ("malformed", "unknown")}
+    yield _family(
+        "greenroom_packets_dropped_total", "Datagrams that belong to nobody or are malformed.", dropped, "why"
+    )
+
+
+def _kind(publication: Publication) -> str:
+    return "audio" if publication.info.type == models.TrackType.AUDIO else "video"
+
+
+def metrics_application(metrics: Metrics, config: PrometheusConfig) -> web.Application:
+    """What answers on the metrics port: the text on every path, behind a password when there is one."""
+    expected = f"{config.username}:{config.password}".encode()
+
+    async def answer(request: web.Request) -> web.Response:
+        if config.username and config.password and not _is_allowed(request, expected):
+            challenge = {"WWW-Authenticate": 'Basic realm="Protected Area"'}
+            return web.Response(status=401, text="Unauthorized\n", headers=challenge)
+        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    return application
+
+
+def _is_allowed(request: web.Request, expected: bytes) -> bool:
+    scheme, _, encoded = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    try:
+        given = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return False
+    return scheme.lower() == "basic" and hmac.compare_digest(given, expected)
