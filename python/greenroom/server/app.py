@@ -32,6 +32,8 @@ _logger = logging.getLogger("greenroom.server")
 CLOSE_LIMIT_S = 0.7
 WEBHOOK_LIMIT_S = 0.2
 """What the end of a server may wait for its last events to be posted."""
+MAX_REQUEST_LINE_BYTES = 1 << 20
+"""A `join_request` in the URL may hold an offer."""
 
 SfuFactory = Callable[[ServerConfig], "tuple[_engine.Sfu, Port]"]
 
@@ -162,6 +164,7 @@ class Server:
             access_log=None,
             shutdown_timeout=0.1,
             keepalive_timeout=self.config.limits.http_idle_s,
+            max_line_size=MAX_REQUEST_LINE_BYTES,
         )
         try:
             tls = _tls_context(self.config)

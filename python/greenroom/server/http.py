@@ -8,7 +8,7 @@ import asyncio
 import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import hdrs, web
 from livekit.protocol import models
@@ -54,9 +54,8 @@ class HttpApp:
             "/agent": self._agent,
             "/rtc": self._signal,
             "/rtc/validate": self._validate,
-            # One connection for both directions is not served: 404 makes clients take the path above.
-            "/rtc/v1": self._not_found,
-            "/rtc/v1/validate": self._not_found,
+            "/rtc/v1": functools.partial(self._signal, needs_wrapped=True),
+            "/rtc/v1/validate": functools.partial(self._validate, needs_wrapped=True),
         }
         self.sessions: set[asyncio.Task[None]] = set()
         """One task for each signal connection that is up."""
@@ -116,25 +115,28 @@ class HttpApp:
         self._agents.close()
         await asyncio.gather(*(socket.close() for socket in list(self._agent_sockets)))
 
-    def _read(self, request: web.Request, claims: Claims | None, *, strict: bool) -> JoinRequest:
+    async def _validate(
+        self, request: web.Request, claims: Claims | None, *, needs_wrapped: bool = False
+    ) -> web.StreamResponse:
         limits = self._rooms.config.limits
-        return read_join_request(claims, request.query, limits, strict_attributes=strict)
-
-    async def _validate(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
-        self._rooms.check(self._read(request, claims, strict=True))
+        join = read_join_request(
+            claims, request.query, limits, strict_attributes=True, needs_wrapped=needs_wrapped
+        )
+        self._rooms.check(join)
         return text(200, "success")
 
-    async def _signal(self, request: web.Request, claims: Claims | None) -> web.StreamResponse:
+    async def _signal(
+        self, request: web.Request, claims: Claims | None, *, needs_wrapped: bool = False
+    ) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
             return web.Response(status=404)
-        if "join_request" in request.query:
-            return await self._not_found(request, claims)
-        join = self._read(request, claims, strict=False)
+        limits = self._rooms.config.limits
+        join = read_join_request(claims, request.query, limits, needs_wrapped=needs_wrapped)
         if join.reconnect:
             return await self._resume(request, join)
         participant = self._rooms.join(join)
         try:
-            return await self._run_session(request, participant, participant.room.start)
+            return await self._run_session(request, participant, participant.room.start, join.requests)
         finally:
             if participant.state == models.ParticipantInfo.State.JOINING:
                 participant.room.remove(participant, models.DisconnectReason.JOIN_FAILURE)
@@ -145,7 +147,7 @@ class HttpApp:
             return await self._refuse_resume(request, join)
         if participant.takes_lost_resume(before_messages=True):
             raise Refusal(500, "could not resume the session")
-        return await self._run_session(request, participant, participant.room.resume)
+        return await self._run_session(request, participant, participant.room.resume, join.requests)
 
     async def _refuse_resume(self, request: web.Request, join: JoinRequest) -> web.StreamResponse:
         # Only an answer over the signal connection makes clients start anew instead of trying again.
@@ -159,7 +161,11 @@ class HttpApp:
         return websocket
 
     async def _run_session(
-        self, request: web.Request, participant: Participant, begin: Callable[[Participant, Session], None]
+        self,
+        request: web.Request,
+        participant: Participant,
+        begin: Callable[[Participant, Session], None],
+        first_requests: Iterable[messages.SignalRequest],
     ) -> web.StreamResponse:
         websocket, session = await self._upgrade(request)
         if participant.closed:  # meanwhile, by a later join of the same identity for example
@@ -170,6 +176,8 @@ class HttpApp:
             session.finish()
         else:
             _begin(participant, session, begin)
+            for first in first_requests:
+                handle(participant, first)
         try:
             await self._run(session, functools.partial(handle, participant))
         finally:

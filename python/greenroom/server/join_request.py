@@ -1,14 +1,19 @@
-"""What a client asks for when it joins: the query string of `/rtc`, checked against its token."""
+"""What a client asks for when it joins, checked against its token: the query string of `/rtc`, or the JoinRequest
+of `/rtc/v1`.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from livekit.protocol import models
+from livekit.protocol import rtc as messages
+
+from greenroom.signalling.wrapped_join import JoinRequestError, unwrap
 
 from .config import Limits
 from .permissions import VideoGrant
@@ -46,6 +51,10 @@ class JoinRequest:
     participant_sid: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Of the token, with those of the query merged in."""
+    single_connection: bool = False
+    """One peer connection carries both directions."""
+    requests: tuple[messages.SignalRequest, ...] = ()
+    """What the client would else send first: tracks to add, its offer; when it resumes, its SyncState."""
 
     @property
     def room(self) -> str:
@@ -61,17 +70,27 @@ class JoinRequest:
 
 
 def read_join_request(
-    claims: Claims | None, query: Mapping[str, str], limits: Limits, *, strict_attributes: bool = False
+    claims: Claims | None,
+    query: Mapping[str, str],
+    limits: Limits,
+    *,
+    strict_attributes: bool = False,
+    needs_wrapped: bool = False,
 ) -> JoinRequest:
     """Check the token and the query together. Raises Refusal.
 
     `strict_attributes`: undecodable attributes are refused (the validate path) rather than ignored.
+    `needs_wrapped`: the path is one of `/rtc/v1`. On others, too, a `join_request` counts when it is there.
     """
     if claims is None or claims.video is None:
         raise Refusal(401, "no permissions to access the room")
+    wrapped = _unwrap(query, needs_wrapped)
     grant = claims.video
     if not grant.room_join:
         raise Refusal(401, "permissions denied")
+    if wrapped is not None:
+        _check_names(claims.identity, grant.room, limits)
+        return _from_wrapped(claims, grant, wrapped)
     if query.get("publish") and grant.can_publish is False:
         raise Refusal(401, "no permissions to access the room")
     _check_names(claims.identity, grant.room, limits)
@@ -85,6 +104,47 @@ def read_join_request(
         participant_sid=query.get("sid", ""),
         attributes=_attributes(claims, grant, query, strict_attributes),
     )
+
+
+def _unwrap(query: Mapping[str, str], needed: bool) -> messages.JoinRequest | None:
+    value = query.get("join_request", "")
+    if not value:
+        if needed:
+            raise Refusal(400, "join_request is required")
+        return None
+    try:
+        return unwrap(value)
+    except JoinRequestError as error:
+        raise Refusal(400, str(error)) from error
+
+
+def _from_wrapped(claims: Claims, grant: VideoGrant, wrapped: messages.JoinRequest) -> JoinRequest:
+    if (wrapped.metadata or wrapped.participant_attributes) and not grant.can_update_own_metadata:
+        raise Refusal(401, "no permissions to access the room")
+    given = {key: value for key, value in wrapped.participant_attributes.items() if value}
+    return JoinRequest(
+        claims=replace(claims, metadata=wrapped.metadata) if wrapped.metadata else claims,
+        grant=grant,
+        client=wrapped.client_info,
+        auto_subscribe=wrapped.connection_settings.auto_subscribe,
+        adaptive_stream=wrapped.connection_settings.adaptive_stream,
+        reconnect=wrapped.reconnect,
+        participant_sid=wrapped.participant_sid if wrapped.reconnect else "",
+        attributes={**claims.attributes, **given},
+        single_connection=True,
+        requests=tuple(_first_requests(wrapped)),
+    )
+
+
+def _first_requests(wrapped: messages.JoinRequest) -> Iterator[messages.SignalRequest]:
+    if wrapped.reconnect:
+        if wrapped.HasField("sync_state"):
+            yield messages.SignalRequest(sync_state=wrapped.sync_state)
+        return
+    for add_track in wrapped.add_track_requests:
+        yield messages.SignalRequest(add_track=add_track)
+    if wrapped.publisher_offer.sdp:
+        yield messages.SignalRequest(offer=wrapped.publisher_offer)
 
 
 def _check_names(identity: str, room: str, limits: Limits) -> None:

@@ -21,6 +21,7 @@ from .join_response import leave_request, server_info
 from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
 from .publisher import PublisherConnection
 from .server_calls import ServerCalls
+from .single_subscriber import SingleSubscriber
 from .subscriber import SubscriberConnection
 from .subscriptions import Subscriptions, subscribed_quality
 
@@ -65,7 +66,9 @@ class Participant:
         self.version = 0
         self.joined_at_ms = time.time_ns() // 1_000_000
         self.disconnect_reason: models.DisconnectReason = models.DisconnectReason.UNKNOWN_REASON
-        self.subscriber_primary = self.protocol > 2 and self.permission.can_subscribe
+        self.subscriber_primary = (
+            self.protocol > 2 and self.permission.can_subscribe and not request.single_connection
+        )
         self.last_reliable_sequence = 0
         self.session: Session | None = None
         self.publications: dict[str, Publication] = {}
@@ -79,7 +82,9 @@ class Participant:
         self._lost_resume: tuple[bool, float] | None = None
         """A simulated failure: whether it comes before any message, and until when it is armed."""
         self.publisher = PublisherConnection(self, room.plane)
-        self.subscriber = SubscriberConnection(self, room.plane)
+        self.single = SingleSubscriber(self, self.publisher.connection) if request.single_connection else None
+        """The receiving half of a client with one connection for both directions; None for one with two."""
+        self.subscriber = self.single or SubscriberConnection(self, room.plane)
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
         self.data.on_established = lambda: room.data.established(self)
         self.calls = ServerCalls(lambda packet: self.data.send(RELIABLE, packet))
@@ -169,7 +174,7 @@ class Participant:
         self.send(messages.SignalResponse(reconnect=reconnect))
         self.room.send_snapshot(self)
         self.send_refresh_token()
-        if self.subscriber_primary:
+        if self.subscriber_primary or self.single is not None:
             self.subscriber.resume()
         if self.takes_lost_resume(before_messages=False):
             session.finish()

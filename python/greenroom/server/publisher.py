@@ -96,6 +96,8 @@ class PublisherConnection:
         client_is_active = (description.transport and description.transport.setup) == "active"
         self.connection.set_remote(description, dtls_active=not client_is_active)
         published = self._match(description)
+        single = self._participant.single
+        down = single.take_offer(description) if single is not None else {}
         self._session_version += 1
         answer = publisher_answer(
             description,
@@ -104,12 +106,18 @@ class PublisherConnection:
             setup="passive" if client_is_active else "active",
             session_id=self._session_id,
             session_version=self._session_version,
+            down=down,
         )
+        tracks = {mid: section.track.track_sid for mid, section in down.items() if section.track is not None}
         self._participant.send(
             messages.SignalResponse(
-                answer=messages.SessionDescription(type="answer", sdp=answer.to_text(), id=offer.id)
+                answer=messages.SessionDescription(
+                    type="answer", sdp=answer.to_text(), id=offer.id, mid_to_track_id=tracks
+                )
             )
         )
+        if single is not None:
+            single.answered()
         self._announce()
 
     def _match(self, description: SessionDescription) -> dict[str, PublishedSection]:

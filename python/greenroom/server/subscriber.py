@@ -15,7 +15,6 @@ from greenroom import _engine
 from greenroom.signalling.sdp import MediaKind, MediaSection, SdpError, parse
 from greenroom.signalling.server_description import (
     OfferedSection,
-    OfferedTrack,
     answered_extensions,
     answered_payload_types,
     payload_types_for,
@@ -24,6 +23,8 @@ from greenroom.signalling.server_description import (
 
 from .negotiation import Negotiation
 from .refusal import ProtocolViolation
+from .ssrcs import Ssrcs
+from .subscriptions import offered_track
 
 if TYPE_CHECKING:
     from .media_connection import MediaPlane
@@ -68,7 +69,7 @@ class SubscriberConnection:
         self._offer_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._session_id = secrets.randbits(62)
-        self._ssrcs: set[int | None] = set()
+        self._ssrcs = Ssrcs()
         self.connection = plane.connect(
             controlling=True,
             handlers={
@@ -97,8 +98,8 @@ class SubscriberConnection:
             self._sections.append(section)
         section.subscription = subscription
         subscription.mid = section.mid
-        subscription.ssrc = self._new_ssrc()
-        subscription.rtx_ssrc = self._new_ssrc() if kind is MediaKind.VIDEO else None
+        subscription.ssrc = self._ssrcs.take()
+        subscription.rtx_ssrc = self._ssrcs.take() if kind is MediaKind.VIDEO else None
         self.negotiate()
 
     def remove(self, subscription: Subscription) -> None:
@@ -106,20 +107,13 @@ class SubscriberConnection:
         for section in self._sections:
             if section.subscription is subscription:
                 section.subscription = None
-                self._ssrcs -= {subscription.ssrc, subscription.rtx_ssrc}
+                self._ssrcs.free(subscription.ssrc, subscription.rtx_ssrc)
                 self.negotiate()
 
     def _free_section(self, kind: MediaKind) -> _Section | None:
         if self._participant.protocol <= 3:
             return None  # such clients can't use a section again
         return next((s for s in self._sections if s.kind is kind and s.subscription is None), None)
-
-    def _new_ssrc(self) -> int:
-        while True:
-            ssrc = secrets.randbelow(0xFFFF_FFFF) + 1
-            if ssrc not in self._ssrcs:
-                self._ssrcs.add(ssrc)
-                return ssrc
 
     # ---- offers ----
 
@@ -148,7 +142,7 @@ class SubscriberConnection:
             {s.mid: s.subscription for s in self._sections if s.subscription is not None}
         )
         description = subscriber_offer(
-            [OfferedSection(s.kind, s.mid, _offered_track(s.subscription)) for s in self._sections],
+            [OfferedSection(s.kind, s.mid, offered_track(s.subscription)) for s in self._sections],
             self.connection.local(),
             session_id=self._session_id,
             session_version=offer_id,
@@ -243,16 +237,3 @@ class SubscriberConnection:
     def _cancel(timer: asyncio.TimerHandle | None) -> None:
         if timer is not None:
             timer.cancel()
-
-
-def _offered_track(subscription: Subscription | None) -> OfferedTrack | None:
-    if subscription is None:
-        return None
-    publication = subscription.publication
-    return OfferedTrack(
-        stream_id=publication.stream_id,
-        track_sid=publication.sid,
-        ssrc=subscription.ssrc,
-        rtx_ssrc=subscription.rtx_ssrc,
-        stereo=publication.info.stereo,
-    )

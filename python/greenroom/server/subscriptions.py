@@ -10,6 +10,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 
 from greenroom import _engine
+from greenroom.signalling.down_sections import OfferedTrack
 from greenroom.signalling.sdp import MediaKind
 from greenroom.signalling.server_description import codec_of_mime_type
 
@@ -37,11 +38,15 @@ class Subscription:
         self.down_track: _engine.DownTrack | None = None
         self.closed = False
 
-    def close(self) -> None:
-        self.closed = True
+    def unbind(self) -> None:
+        """Send nothing for now."""
         if self.down_track is not None:
             self.down_track.close()
             self.down_track = None
+
+    def close(self) -> None:
+        self.closed = True
+        self.unbind()
 
 
 class Subscriptions:
@@ -251,4 +256,18 @@ def subscribed_quality(publication: Publication) -> messages.SubscribedQualityUp
         track_sid=publication.sid,
         subscribed_qualities=qualities,
         subscribed_codecs=[messages.SubscribedCodec(codec=codec, qualities=qualities)],
+    )
+
+
+def offered_track(subscription: Subscription | None) -> OfferedTrack | None:
+    """What a description says of the track in a section; None for a section without."""
+    if subscription is None:
+        return None
+    publication = subscription.publication
+    return OfferedTrack(
+        stream_id=publication.stream_id,
+        track_sid=publication.sid,
+        ssrc=subscription.ssrc,
+        rtx_ssrc=subscription.rtx_ssrc,
+        stereo=publication.info.stereo,
     )

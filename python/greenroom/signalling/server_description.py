@@ -2,27 +2,33 @@
 
 Publisher: the client offers; each section is answered with what can be forwarded, the wanted codec first, the
 client's payload types and extension ids kept. Subscriber: the server offers; the application section
-comes first, media sections are appended or used again, one SSRC (and one for RTX) per track.
+comes first, media sections are appended or used again, one SSRC (and one for RTX) per track. With one connection
+for both directions, tracks go into the sections that the client offers to receive on (`down_sections`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from .down_sections import (
+    FORWARDED_CODECS,
+    RECEIVED_EXTENSIONS,
+    DownSection,
+    OfferedTrack,
+    answer_down_section,
+    describe_track,
+    profile_is_forwarded,
+    with_stereo,
+)
 from .media_parameters import (
     ABS_CAPTURE_TIME_URI,
     ABS_SEND_TIME_URI,
-    AUDIO_LEVEL_URI,
     DEPENDENCY_DESCRIPTOR_URI,
-    MID_URI,
-    REPAIRED_RID_URI,
-    RID_URI,
-    TRANSPORT_CC_URI,
     HeaderExtension,
     PayloadType,
 )
-from .sdp import Direction, MediaKind, MediaSection, Msid, Rid, SessionDescription, Source, SourceGroup
+from .sdp import Direction, MediaKind, MediaSection, Rid, SessionDescription
 
 SCTP_PORT = 5000
 MAX_MESSAGE_SIZE = 65_535
@@ -52,31 +58,14 @@ DOWN_HEADER_EXTENSIONS: dict[MediaKind, tuple[HeaderExtension, ...]] = {
     ),
 }
 
-_UP_EXTENSIONS = {
-    MediaKind.AUDIO: frozenset({MID_URI, RID_URI, AUDIO_LEVEL_URI, ABS_CAPTURE_TIME_URI}),
-    MediaKind.VIDEO: frozenset(
-        {
-            MID_URI,
-            RID_URI,
-            REPAIRED_RID_URI,
-            TRANSPORT_CC_URI,
-            DEPENDENCY_DESCRIPTOR_URI,
-            ABS_CAPTURE_TIME_URI,
-        }
-    ),
-}
 _UP_FEEDBACK = {
     MediaKind.AUDIO: frozenset({"nack"}),
     MediaKind.VIDEO: frozenset({"transport-cc", "ccm fir", "nack", "nack pli"}),
 }
-_UP_CODECS = {
-    MediaKind.AUDIO: frozenset({"opus"}),
-    MediaKind.VIDEO: frozenset({"vp8", "vp9", "h264", "av1"}),
-}
-
 PUBLISH_MIME_TYPES = ("video/VP8", "video/H264", "video/VP9", "video/AV1", "audio/opus")
 """What clients are told they may publish, in the server's order of preference."""
 
+_NO_DOWN_SECTIONS: Mapping[str, DownSection] = {}
 _MIME_TYPES = {
     "opus": "audio/opus",
     "vp8": "video/VP8",
@@ -129,39 +118,35 @@ def acceptable_payload_types(offered: MediaSection, wanted_codec: str = "") -> l
     accepted = [
         replace(payload, feedback=tuple(f for f in payload.feedback if f in _UP_FEEDBACK[offered.kind]))
         for payload in offered.payload_types
-        if payload.codec in _UP_CODECS.get(offered.kind, ()) and _profile_is_forwarded(payload)
+        if payload.codec in FORWARDED_CODECS.get(offered.kind, ()) and profile_is_forwarded(payload)
     ]
     return sorted(
         accepted, key=lambda payload: payload.codec != wanted_codec
     )  # stable: the offer's order else
 
 
-def _profile_is_forwarded(payload: PayloadType) -> bool:
-    # Video is not transcoded, so only profiles that subscribers are offered too can be taken.
-    if payload.codec == "h264":
-        return (payload.format_parameter("profile-level-id") or "42e01f").lower().startswith("42e0")
-    if payload.codec == "vp9":
-        return (payload.format_parameter("profile-id") or "0") == "0"
-    return True
-
-
 def acceptable_extensions(offered: MediaSection) -> list[HeaderExtension]:
     """The header extensions of the offer that the server reads, under the offer's ids."""
-    return [e for e in offered.header_extensions if e.uri in _UP_EXTENSIONS.get(offered.kind, ())]
+    return [e for e in offered.header_extensions if e.uri in RECEIVED_EXTENSIONS.get(offered.kind, ())]
 
 
 def publisher_answer(
     offer: SessionDescription,
-    published: dict[str, PublishedSection],
+    published: Mapping[str, PublishedSection],
     local: LocalTransport,
     *,
     setup: str,
     session_id: int,
     session_version: int,
+    down: Mapping[str, DownSection] = _NO_DOWN_SECTIONS,
 ) -> SessionDescription:
-    """The answer to a client's offer; `published` maps the mid of each section whose track is known."""
+    """The answer to a client's offer; `published` maps the mid of each section whose track is known, `down` those
+    that the server sends in."""
     media = [
-        _answer_section(section, published.get(section.mid, PublishedSection())) for section in offer.media
+        answer_down_section(section, down[section.mid])
+        if section.mid in down
+        else _answer_section(section, published.get(section.mid, PublishedSection()))
+        for section in offer.media
     ]
     carriers = [section for section in media if not section.rejected]
     for section in carriers:
@@ -231,17 +216,6 @@ def ordered_rids(offered: MediaSection, declared: Sequence[str] = ()) -> list[st
 
 
 @dataclass(frozen=True)
-class OfferedTrack:
-    """A track in a section of the server's offer."""
-
-    stream_id: str
-    track_sid: str
-    ssrc: int
-    rtx_ssrc: int | None
-    stereo: bool = False
-
-
-@dataclass(frozen=True)
 class OfferedSection:
     """One section of the server's offer; without a track it is kept for later use."""
 
@@ -279,15 +253,9 @@ def _offer_section(section: OfferedSection) -> MediaSection:
         media.direction = Direction.RECVONLY
         return media
     if track.stereo and section.kind is MediaKind.AUDIO:
-        media.payload_types = [
-            replace(p, format_parameters=p.format_parameters + ";sprop-stereo=1") for p in media.payload_types
-        ]
+        media.payload_types = [with_stereo(payload) for payload in media.payload_types]
     media.direction = Direction.SENDRECV
-    media.msid = Msid(track.stream_id, track.track_sid)
-    ssrcs = [track.ssrc] if track.rtx_ssrc is None else [track.ssrc, track.rtx_ssrc]
-    media.sources = [Source(ssrc, cname=track.stream_id, msid=media.msid) for ssrc in ssrcs]
-    if len(ssrcs) == 2:
-        media.source_groups = [SourceGroup("FID", tuple(ssrcs))]
+    describe_track(media, track)
     return media
 
 

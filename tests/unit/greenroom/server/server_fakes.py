@@ -14,6 +14,7 @@ from livekit.protocol import rtc as messages
 
 from greenroom import _engine
 from greenroom.server import Server
+from greenroom.signalling.wrapped_join import wrap
 
 PATIENCE_S = 5.0
 FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
@@ -278,8 +279,8 @@ class Harness:
         await self.http.close()
         await self.server.stop()
 
-    async def connect(self, token: str, **query: str) -> SignalClient:
-        url = f"{self.server.url}/rtc"
+    async def connect(self, token: str, *, path: str = "/rtc", **query: str) -> SignalClient:
+        url = self.server.url + path
         parameters = {"protocol": "17", "sdk": "python", "access_token": token, **query}
         client = SignalClient(await self.http.ws_connect(url, params=parameters), self)
         self.clients.append(client)  # an unreferenced connection would be closed
@@ -290,7 +291,18 @@ class Harness:
     ) -> SignalClient:
         """Join; the first message has come."""
         token = self.server.token(room, identity, **grants)
-        client = await self.connect(token, **(query or {}))
+        return await self._joined(await self.connect(token, **(query or {})), room, identity)
+
+    async def join_single(
+        self, identity: str, room: str = "room", *, request: messages.JoinRequest | None = None, **grants: Any
+    ) -> SignalClient:
+        """Join with one connection for both directions; the default request is `single_join()`."""
+        token = self.server.token(room, identity, **grants)
+        value = wrap(request or single_join())
+        client = await self.connect(token, path="/rtc/v1", join_request=value)
+        return await self._joined(client, room, identity)
+
+    async def _joined(self, client: SignalClient, room: str, identity: str) -> SignalClient:
         first = await client.receive()
         assert first.WhichOneof("message") == "join"
         client.join = first.join
@@ -298,6 +310,13 @@ class Harness:
         assert server_room is not None
         client.participant = server_room.participant(identity)
         return client
+
+
+def single_join(**fields: Any) -> messages.JoinRequest:
+    """As current clients join, without an offer."""
+    settings = messages.ConnectionSettings(auto_subscribe=True)
+    info = models.ClientInfo(sdk=models.ClientInfo.SDK.PYTHON, protocol=17)
+    return messages.JoinRequest(**{"client_info": info, "connection_settings": settings, **fields})
 
 
 def _transport_lines(ufrag: str = "cccc") -> list[str]:
@@ -337,7 +356,10 @@ _SIMULCAST_LINES = ["a=rid:f send", "a=rid:h send", "a=rid:q send", "a=simulcast
 
 
 def publisher_offer(*tracks: tuple[str, str], ufrag: str = "cccc") -> str:
-    """An offer like libwebrtc's: data first, then a section for each (kind, cid); kind may be "simulcast"."""
+    """An offer like libwebrtc's: data first, then a section for each (kind, cid); kind may be "simulcast".
+
+    The cid "<" makes a section that is received on.
+    """
     lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
     lines.append("a=group:BUNDLE " + " ".join(str(n) for n in range(len(tracks) + 1)))
     lines += ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=mid:0"]
@@ -349,6 +371,9 @@ def publisher_offer(*tracks: tuple[str, str], ufrag: str = "cccc") -> str:
         )
         lines += ["c=IN IP4 0.0.0.0", *_transport_lines(ufrag), f"a=mid:{number}", "a=rtcp-mux"]
         lines += _AUDIO_LINES if is_audio else _VIDEO_LINES
+        if cid == "<":
+            lines += ["a=recvonly"]
+            continue
         lines += [f"a=msid:stream {cid}", "a=sendonly"] if cid else ["a=inactive"]
         if kind == "simulcast":
             lines += _SIMULCAST_LINES

@@ -222,7 +222,7 @@ async def test_undecodable_attributes_fail_validation_only(harness: Harness) -> 
     assert (await client.receive()).join.participant.identity == "anna"
 
 
-@pytest.mark.parametrize("path", ["/rtc/v1", "/rtc/v1/validate", "/nowhere", "/health"])
+@pytest.mark.parametrize("path", ["/rtc/v2", "/rtc/v1/nowhere", "/nowhere", "/health"])
 async def test_paths_that_are_not_served(harness: Harness, path: str) -> None:
     status, body, _ = await get(harness, path, sign(), {"join_request": "x"}, in_query=False, upgrade=True)
 
