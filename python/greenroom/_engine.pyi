@@ -121,13 +121,56 @@ class EventPort:
 
     Add `fileno()` to the loop as a reader and call `drain` when it is readable. There is one wake-up per batch.
     An object whose events overflow its share (default 65,536 events) is failed with FAILED, never silently cut.
+    With a `simulator`, the objects made with this port live in its world, on the host with this IP `address`
+    (default 127.0.0.1), instead of on worker threads; calls on them are then made from one thread only.
     """
-    def __new__(cls) -> Self: ...
+    def __new__(cls, *, simulator: Simulator | None = None, address: str | None = None) -> Self: ...
     def fileno(self) -> int: ...
     def drain(self, limit: int = 1024) -> list[tuple[int, int, Any]]:
         """Up to `limit` events, oldest first; the descriptor stays readable when more are left."""
     def close(self) -> None:
         """Free the descriptor (remove it from the loop first). Later events are dropped. Harmless twice."""
+
+# ---- virtual time ----
+
+@final
+class Simulator:
+    """A world of its own with its own time and network, for `greenroom.testing`. For use from one thread.
+
+    The same `seed` gives the same network: what becomes of a datagram depends on the seed, its addresses and how
+    many went the same way before it. `keep_trace` keeps lines for `take_trace`. Bad values raise EngineError.
+    """
+    def __new__(cls, *, seed: int, keep_trace: bool = False) -> Self: ...
+    def now_ns(self) -> int:
+        """Virtual nanoseconds since the beginning."""
+    def run(self, limit_ns: int | None = None) -> bool:
+        """Do what is due and move the clock on, until an event port of this simulator has something to read or
+        `limit_ns` is reached (without: until nothing is left that could happen; False when that is so)."""
+    def set_link(
+        self,
+        address: str,
+        *,
+        up: bool,
+        delay_s: float,
+        jitter_s: float,
+        loss: float,
+        duplicate: float,
+        reorder: float,
+        blackhole: bool,
+    ) -> None:
+        """What the host's link does to what it sends (`up`) or receives. Probabilities are 0 to 1. At first: 5 ms."""
+    def rebind(self, address: str) -> None:
+        """The host's sockets are seen at other ports from now on; what is sent to the former ones is lost."""
+    def record(self, text: str) -> None:
+        """Add something to the trace."""
+    def trace_hash(self) -> tuple[int, int]:
+        """Of every event (kinds, addresses and times of datagrams, not their bytes), and how many there were."""
+    def take_trace(self) -> list[str]:
+        """The lines since the last call, at most 100,000. Empty without `keep_trace`."""
+    def counts(self) -> dict[str, int]:
+        """`endpoints`, `sockets`, `datagrams` on their way, `tick_callbacks` of audio sources."""
+    def close(self) -> None:
+        """Drop every endpoint. Nothing happens any more. Harmless twice."""
 
 # ---- the client's peer connection ----
 

@@ -12,10 +12,17 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PYTHON = _ROOT / "python"
 
 _FORBIDDEN = {
-    "greenroom/signalling": ["greenroom.client", "greenroom.server", "greenroom.cli", "livekit.rtc"],
-    "greenroom/server": ["greenroom.client", "greenroom.cli", "livekit.rtc"],
-    "greenroom/client": ["greenroom.server", "greenroom.cli"],
-    "livekit/rtc": ["greenroom.server", "greenroom.cli"],
+    "greenroom/signalling": [
+        "greenroom.client",
+        "greenroom.server",
+        "greenroom.cli",
+        "greenroom.testing",
+        "livekit.rtc",
+    ],
+    "greenroom/server": ["greenroom.client", "greenroom.cli", "greenroom.testing", "livekit.rtc"],
+    "greenroom/client": ["greenroom.server", "greenroom.cli", "greenroom.testing"],
+    "greenroom/testing": ["greenroom.client", "greenroom.cli", "livekit.rtc"],
+    "livekit/rtc": ["greenroom.server", "greenroom.cli", "greenroom.testing"],
 }
 """Folder to the packages it may not import."""
 
@@ -26,7 +33,8 @@ _CRATES = {
     "net": set(),
     "sfu": {"transport"},
     "peer": {"media", "e2ee"},
-    "py": {"media", "e2ee", "transport", "sfu", "peer", "net"},
+    "sim": {"net"},
+    "py": {"media", "e2ee", "transport", "sfu", "peer", "net", "sim"},
 }
 """Crate to the crates of ours that it may use."""
 
@@ -60,7 +68,7 @@ def test_crates_depend_only_downwards(crate: str) -> None:
     assert set(re.findall(r"^greenroom-(\w+)", dependencies, re.MULTILINE)) <= _CRATES[crate]
 
 
-@pytest.mark.parametrize("crate", ["media", "e2ee", "transport", "sfu", "peer"])
+@pytest.mark.parametrize("crate", ["media", "e2ee", "transport", "sfu", "peer", "sim"])
 def test_sans_io_crates_have_no_sockets_threads_or_clock(crate: str) -> None:
     for path in (_ROOT / "crates" / crate / "src").rglob("*.rs"):
         code = path.read_text().split("#[cfg(test)]")[0]

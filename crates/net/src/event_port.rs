@@ -189,6 +189,11 @@ impl EventPort {
         state.shares = HashMap::new();
     }
 
+    /// Events that wait to be read.
+    pub fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// How often the descriptor was written to.
     pub fn wake_count(&self) -> u64 {
         self.lock().wakes

@@ -4,8 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use str0m::config::{CryptoProvider, DtlsCert};
 
+use crate::repeatable_dtls::RepeatableDtls;
+
 pub(crate) struct Identity {
-    pub crypto: Arc<CryptoProvider>,
+    crypto: Arc<CryptoProvider>,
+    repeatable_crypto: Arc<CryptoProvider>,
     pub certificate: DtlsCert,
     fingerprint: String,
 }
@@ -44,11 +47,25 @@ pub fn certificate_fingerprint() -> &'static str {
 }
 
 impl Identity {
+    /// `repeatable`: for simulations.
+    pub fn crypto(&self, repeatable: bool) -> Arc<CryptoProvider> {
+        Arc::clone(if repeatable {
+            &self.repeatable_crypto
+        } else {
+            &self.crypto
+        })
+    }
+
     fn new(crypto: CryptoProvider, certificate: DtlsCert) -> Self {
         let digest = crypto.sha256_provider.sha256(&certificate.certificate);
         let octets: Vec<String> = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        let repeatable_crypto = CryptoProvider {
+            dtls_provider: &RepeatableDtls,
+            ..crypto.clone()
+        };
         Identity {
             crypto: Arc::new(crypto),
+            repeatable_crypto: Arc::new(repeatable_crypto),
             certificate,
             fingerprint: format!("sha-256 {}", octets.join(":")),
         }

@@ -30,6 +30,7 @@ mod media_table;
 mod parameters;
 mod peer;
 mod receiving;
+mod repeatable_dtls;
 mod rtc_config;
 mod rtp_clock;
 mod sending;

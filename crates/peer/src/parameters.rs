@@ -35,6 +35,8 @@ pub struct PeerConfig {
     pub payload_types: Vec<PayloadType>,
     pub header_extensions_audio: Vec<HeaderExtension>,
     pub header_extensions_video: Vec<HeaderExtension>,
+    /// For simulations: timers are the same in every run, at the price of DTLS nonces that can be guessed.
+    pub repeatable: bool,
 }
 
 /// The remote's half of the transport description.

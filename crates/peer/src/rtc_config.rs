@@ -47,7 +47,7 @@ const EXTENSIONS: &[Extension] = &[
 pub(crate) fn build(config: &PeerConfig) -> Result<RtcConfig> {
     let identity = identity();
     let mut rtc = RtcConfig::new()
-        .set_crypto_provider(identity.crypto.clone())
+        .set_crypto_provider(identity.crypto(config.repeatable))
         .set_dtls_cert(identity.certificate.clone())
         .clear_codecs()
         .set_extension_map(extension_map(config)?)
@@ -129,6 +129,7 @@ impl Templates {
             let reduced = PeerConfig {
                 header_extensions_audio: audio.to_vec(),
                 header_extensions_video: video.to_vec(),
+                repeatable: config.repeatable,
                 ..PeerConfig::default()
             };
             (own < all).then(|| build(&reduced)).transpose()

@@ -4,13 +4,16 @@ use greenroom_net::{Event, Payload};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use crate::driver::Driver;
 use crate::error::{closed, engine_error};
 use crate::event_kinds;
+use crate::simulator::{Simulator, ip};
 
 /// The way from worker threads to one asyncio loop: a bounded queue behind one file descriptor.
 #[pyclass(module = "greenroom._engine", frozen)]
 pub struct EventPort {
     port: greenroom_net::EventPort,
+    driver: Driver,
 }
 
 impl EventPort {
@@ -18,18 +21,32 @@ impl EventPort {
     pub fn port(&self) -> greenroom_net::EventPort {
         self.port.clone()
     }
+
+    /// What runs the objects that report through it.
+    pub fn driver(&self) -> Driver {
+        self.driver.clone()
+    }
 }
 
 #[pymethods]
 impl EventPort {
     #[new]
-    fn new() -> PyResult<EventPort> {
+    #[pyo3(signature = (*, simulator = None, address = None))]
+    fn new(simulator: Option<&Simulator>, address: Option<&str>) -> PyResult<EventPort> {
         let port = greenroom_net::EventPort::new(event_kinds::FAILED).map_err(|error| {
             engine_error(format_args!(
                 "no event descriptor: {error}; raise the limit of open files"
             ))
         })?;
-        Ok(EventPort { port })
+        let driver = match simulator {
+            None => Driver::Threads,
+            Some(simulator) => {
+                simulator.simulator.watch(port.clone());
+                let address = ip(address.unwrap_or("127.0.0.1"))?;
+                Driver::Simulator(simulator.simulator.clone(), address)
+            }
+        };
+        Ok(EventPort { port, driver })
     }
 
     fn fileno(&self) -> PyResult<i32> {

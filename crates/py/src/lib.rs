@@ -3,6 +3,7 @@
 
 mod audio;
 mod buffer;
+mod driver;
 mod engine;
 mod error;
 mod event_kinds;
@@ -12,6 +13,7 @@ mod peer;
 mod peer_endpoint;
 mod peer_statistics;
 mod sfu;
+mod simulator;
 mod video;
 
 use pyo3::prelude::*;
@@ -23,6 +25,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_kinds::register(module)?;
     event_port::register(module)?;
     engine::register(module)?;
+    simulator::register(module)?;
     audio::register(module)?;
     video::register(module)?;
     peer::register(module)?;

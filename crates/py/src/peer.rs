@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::audio::{self, AudioSource};
+use crate::driver::Driver;
 use crate::engine::certificate;
 use crate::error::{closed, engine_error};
 use crate::event_port::EventPort;
@@ -27,6 +28,8 @@ use crate::video::{self, VideoSource};
 use convert::{extensions, payload_type, send_layer};
 use feed::Feed;
 pub use receiver::Receiver;
+
+const GATHERED: &str = "this peer is closed, or has gathered already";
 
 /// One peer connection of a client, publisher or subscriber.
 #[pyclass(module = "greenroom._engine", frozen)]
@@ -74,15 +77,17 @@ impl Peer {
         header_extensions_audio: Vec<HeaderExtension>,
         header_extensions_video: Vec<HeaderExtension>,
     ) -> PyResult<Self> {
+        let driver = port.driver();
         let config = PeerConfig {
             controlling,
+            repeatable: matches!(driver, Driver::Simulator(..)),
             payload_types: payload_types.into_iter().map(payload_type).collect(),
             header_extensions_audio: extensions(header_extensions_audio),
             header_extensions_video: extensions(header_extensions_video),
         };
         certificate()?;
         let handle = next_handle();
-        let backend = PeerBackend::new(&config, port.port(), handle).map_err(engine_error)?;
+        let backend = PeerBackend::new(&config, port.port(), driver, handle).map_err(engine_error)?;
         let made = backend.call(|peer, _| (peer.local_credentials(), peer.channel_table()));
         let (credentials, channels) = made.ok_or_else(|| closed("Peer"))?;
         Ok(Self {
@@ -116,7 +121,14 @@ impl Peer {
 
     #[pyo3(signature = (*, include_loopback))]
     fn gather(&self, py: Python<'_>, include_loopback: bool) -> PyResult<Vec<String>> {
+        let driver = self.backend.driver();
         let started = py.detach(|| {
+            if let Driver::Simulator(simulator, address) = driver {
+                return self
+                    .backend
+                    .start_simulated(simulator, *address)
+                    .unwrap_or_else(|| Err(GATHERED.into()));
+            }
             let addresses = local_addresses(include_loopback).map_err(|error| error.to_string())?;
             let mut udp = vec![];
             let mut refusals = vec![];
@@ -138,7 +150,7 @@ impl Peer {
                     udp,
                     tcp_listeners: vec![],
                 })
-                .unwrap_or_else(|| Err("this peer is closed, or has gathered already".into()))
+                .unwrap_or_else(|| Err(GATHERED.into()))
         });
         started.map_err(engine_error)
     }

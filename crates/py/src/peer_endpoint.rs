@@ -1,22 +1,24 @@
 //! A client peer on its worker thread, and how other threads reach it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use greenroom_net::{
-    Endpoint, EndpointHandle, Engine, EventPort, Payload, Protocol, Received, Sockets, Transmit,
-    TransmitQueue,
+    Endpoint, Engine, EventPort, Payload, Protocol, Received, Sockets, Transmit, TransmitQueue,
 };
 use greenroom_peer::{JobRunner, Peer, PeerConfig, PeerEvent};
+use greenroom_sim::Simulator;
 
+use crate::driver::{Driver, EndpointHandle};
 use crate::event_kinds;
 
 /// Adapts the peer to the worker that drives it.
 pub struct PeerEndpoint {
     pub peer: Peer,
     port: EventPort,
+    driver: Driver,
     handle: u64,
 }
 
@@ -26,7 +28,7 @@ impl PeerEndpoint {
         while let Some(event) = self.peer.poll_event() {
             if !self.push(event) {
                 // The owner does not read its events: the port has told it that this failed.
-                self.peer.close(Instant::now());
+                self.peer.close(self.driver.now());
             }
         }
     }
@@ -93,7 +95,7 @@ impl Endpoint for PeerEndpoint {
 
     fn failed(&mut self, reason: &str) {
         let was_open = self.peer.is_open();
-        self.peer.close(Instant::now());
+        self.peer.close(self.driver.now());
         if was_open {
             self.port
                 .push(self.handle, event_kinds::FAILED, Payload::Text(reason.into()));
@@ -104,7 +106,7 @@ impl Endpoint for PeerEndpoint {
 impl Drop for PeerEndpoint {
     fn drop(&mut self) {
         // However it ends, the streams of its receivers do.
-        self.peer.close(Instant::now());
+        self.peer.close(self.driver.now());
         self.port.forget(self.handle);
     }
 }
@@ -118,33 +120,49 @@ enum State {
 
 /// A peer wherever it is.
 pub struct PeerBackend {
+    driver: Driver,
     state: Mutex<State>,
     wake_pending: AtomicBool,
 }
 
-struct PoolRunner;
+struct PoolRunner(Driver);
 
 impl JobRunner for PoolRunner {
     fn submit(&self, job: Box<dyn FnOnce() + Send>) {
-        Engine::global().media_pool().submit(job);
+        self.0.submit(job);
     }
 }
 
 impl PeerBackend {
-    pub fn new(config: &PeerConfig, port: EventPort, handle: u64) -> greenroom_peer::Result<Arc<Self>> {
+    pub fn new(
+        config: &PeerConfig,
+        port: EventPort,
+        driver: Driver,
+        handle: u64,
+    ) -> greenroom_peer::Result<Arc<Self>> {
         let backend = Arc::new(Self {
+            driver: driver.clone(),
             state: Mutex::new(State::Closed),
             wake_pending: AtomicBool::new(false),
         });
         let weak = Arc::downgrade(&backend);
         let peer = Peer::new(
             config,
-            Arc::new(PoolRunner),
+            Arc::new(PoolRunner(driver.clone())),
             Arc::new(move || wake(&weak)),
-            Instant::now(),
+            driver.now(),
         )?;
-        *backend.lock() = State::Local(Box::new(PeerEndpoint { peer, port, handle }));
+        *backend.lock() = State::Local(Box::new(PeerEndpoint {
+            peer,
+            port,
+            driver,
+            handle,
+        }));
         Ok(backend)
+    }
+
+    pub fn driver(&self) -> &Driver {
+        &self.driver
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -164,7 +182,7 @@ impl PeerBackend {
             State::Closed => return false,
             State::Running(handle) => handle.clone(),
             State::Local(endpoint) => {
-                f(&mut endpoint.peer, Instant::now());
+                f(&mut endpoint.peer, self.driver.now());
                 endpoint.report();
                 return true;
             }
@@ -184,7 +202,7 @@ impl PeerBackend {
             State::Closed => return None,
             State::Running(handle) => handle.clone(),
             State::Local(endpoint) => {
-                let result = f(&mut endpoint.peer, Instant::now());
+                let result = f(&mut endpoint.peer, self.driver.now());
                 endpoint.report();
                 return Some(result);
             }
@@ -208,21 +226,43 @@ impl PeerBackend {
             Ok(addresses) => addresses,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let now = Instant::now();
-        let lines = addresses
-            .into_iter()
-            .map(|address| endpoint.peer.add_local_address(address, now));
-        let lines = match lines.collect::<greenroom_peer::Result<Vec<String>>>() {
+        let lines = match add_local(&mut endpoint.peer, &addresses, self.driver.now()) {
             Ok(lines) => lines,
-            Err(error) => return Some(Err(error.to_string())),
+            Err(error) => return Some(Err(error)),
         };
         let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else {
             return None;
         };
         match Engine::global().spawn(sockets, move |_| *endpoint) {
-            Ok(handle) => *state = State::Running(handle),
+            Ok(handle) => *state = State::Running(EndpointHandle::OnWorker(handle)),
             Err(error) => return Some(Err(error.to_string())),
         }
+        Some(Ok(lines))
+    }
+
+    /// As `start`, on a host of a simulation.
+    pub fn start_simulated(
+        &self,
+        simulator: &Simulator,
+        address: IpAddr,
+    ) -> Option<Result<Vec<String>, String>> {
+        let mut state = self.lock();
+        let State::Local(endpoint) = &mut *state else {
+            return None;
+        };
+        let sockets = match simulator.bind(&[address], 0) {
+            Ok(sockets) => sockets,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let lines = match add_local(&mut endpoint.peer, sockets.addresses(), simulator.now()) {
+            Ok(lines) => lines,
+            Err(error) => return Some(Err(error)),
+        };
+        let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else {
+            return None;
+        };
+        let handle = simulator.spawn(sockets, move |_| *endpoint);
+        *state = State::Running(EndpointHandle::Simulated(handle));
         Some(Ok(lines))
     }
 
@@ -242,6 +282,15 @@ impl PeerBackend {
             handle.close();
         }
     }
+}
+
+fn add_local(peer: &mut Peer, addresses: &[SocketAddr], now: Instant) -> Result<Vec<String>, String> {
+    let lines = addresses
+        .iter()
+        .map(|address| peer.add_local_address(*address, now));
+    lines
+        .collect::<greenroom_peer::Result<Vec<String>>>()
+        .map_err(|error| error.to_string())
 }
 
 /// Results of jobs wait: let the peer look, once however many there are.

@@ -24,6 +24,7 @@ use self::down_track::DownTrack;
 use self::endpoint::SfuEndpoint;
 use self::transport::SfuTransport;
 use self::up_track::UpTrack;
+use crate::driver::{Driver, EndpointHandle};
 use crate::engine::certificate;
 use crate::error::engine_error;
 use crate::event_port::EventPort;
@@ -52,16 +53,25 @@ impl Sfu {
     ) -> PyResult<Self> {
         let certificate = certificate()?;
         let fingerprint = certificate.fingerprint().to_owned();
+        let driver = port.driver();
         let port = port.port();
         let events = port.clone();
         let started = py.detach(move || {
+            if let Driver::Simulator(simulator, _) = driver {
+                let certificate = certificate.repeatable().map_err(|error| error.to_string())?;
+                let (listening, sockets) =
+                    listen::bind_simulated(&simulator, &bind_addresses, udp_port, &advertised_addresses)?;
+                let sfu = greenroom_sfu::Sfu::new(certificate, listening.candidates.clone());
+                let worker = simulator.spawn(sockets, move |_| SfuEndpoint::new(sfu, events));
+                return Ok((listening, EndpointHandle::Simulated(worker)));
+            }
             let (listening, sockets) =
                 listen::bind(&bind_addresses, udp_port, tcp_port, &advertised_addresses)?;
             let sfu = greenroom_sfu::Sfu::new(certificate, listening.candidates.clone());
             let worker = Engine::global()
                 .spawn(sockets, move |_| SfuEndpoint::new(sfu, events))
                 .map_err(|error| format!("the forwarding unit can't be started: {error}"))?;
-            Ok::<_, String>((listening, worker))
+            Ok::<_, String>((listening, EndpointHandle::OnWorker(worker)))
         });
         let (listening, worker) = started.map_err(engine_error)?;
         Ok(Sfu {

@@ -29,20 +29,24 @@ impl Certificate {
     pub fn generate() -> Result<Arc<Certificate>> {
         let dtls = dimpl::certificate::generate_self_signed_certificate()
             .map_err(|error| TransportError::Certificate(error.to_string()))?;
-        // ICE proves that the peer owns its address, so the cookie round trip buys nothing.
-        let config = dimpl::Config::builder()
-            .mtu(DTLS_MTU_BYTES)
-            .use_server_cookie(false)
-            .flight_start_rto(Duration::from_millis(250))
-            .flight_retries(7)
-            .handshake_timeout(Duration::from_secs(30))
-            .build()
-            .map_err(|error| TransportError::Certificate(error.to_string()))?;
         let fingerprint = format!("sha-256 {}", hexadecimal(&digest::SHA256, &dtls.certificate));
         Ok(Arc::new(Certificate {
             dtls,
-            config: Arc::new(config),
+            config: configuration(None)?,
             fingerprint,
+        }))
+    }
+
+    /// The same certificate for simulations: timers are the same in every run, at the price of nonces that can be
+    /// guessed.
+    ///
+    /// # Errors
+    /// [`TransportError::Certificate`] when the configuration is refused.
+    pub fn repeatable(&self) -> Result<Arc<Certificate>> {
+        Ok(Arc::new(Certificate {
+            dtls: self.dtls(),
+            config: configuration(Some(1))?,
+            fingerprint: self.fingerprint.clone(),
         }))
     }
 
@@ -64,6 +68,23 @@ impl Certificate {
     pub(crate) fn config(&self) -> Arc<dimpl::Config> {
         Arc::clone(&self.config)
     }
+}
+
+fn configuration(seed: Option<u64>) -> Result<Arc<dimpl::Config>> {
+    // ICE proves that the peer owns its address, so the cookie round trip buys nothing.
+    let mut builder = dimpl::Config::builder()
+        .mtu(DTLS_MTU_BYTES)
+        .use_server_cookie(false)
+        .flight_start_rto(Duration::from_millis(250))
+        .flight_retries(7)
+        .handshake_timeout(Duration::from_secs(30));
+    if let Some(seed) = seed {
+        builder = builder.dangerously_set_rng_seed(seed);
+    }
+    let config = builder
+        .build()
+        .map_err(|error| TransportError::Certificate(error.to_string()))?;
+    Ok(Arc::new(config))
 }
 
 impl fmt::Debug for Certificate {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from .publisher import LOSSY, RELIABLE, Publisher
 from .replay import ReplayBuffer
 from .state import ParticipantState
 from .turns import Turns
-from .waiting import wait_future
+from .waiting import loop_time, wait_future
 
 if TYPE_CHECKING:
     from .session import Session
@@ -130,9 +129,9 @@ class DataSender:
 
     async def _is_lost(self, publisher: Publisher) -> bool:
         """Whether the connection has failed. The engine's word on it may come a moment after a refused call."""
-        deadline = time.monotonic() + _ENGINE_WORD_TIMEOUT_S
+        deadline = loop_time() + _ENGINE_WORD_TIMEOUT_S
         while publisher.link.alive and not self._session.reconnector.active:
-            if time.monotonic() > deadline:
+            if loop_time() > deadline:
                 return False
             await asyncio.sleep(0.005)
         return True
@@ -208,8 +207,8 @@ class DataSender:
         """Before a polite end: wait, not long, until the server has what was sent reliably."""
         publisher = self._session.publisher
         channel = publisher.channels[RELIABLE]
-        deadline = time.monotonic() + _FLUSH_LIMIT_S
-        while publisher.link.is_up and publisher.link.is_open(channel) and time.monotonic() < deadline:
+        deadline = loop_time() + _FLUSH_LIMIT_S
+        while publisher.link.is_up and publisher.link.is_open(channel) and loop_time() < deadline:
             try:
                 if publisher.link.peer.buffered_amount(channel) == 0:
                     return
@@ -224,12 +223,10 @@ class DataSender:
             return
         if not publisher.negotiated:
             publisher.negotiate()
-        deadline = time.monotonic() + CHANNEL_TIMEOUT_S
+        deadline = loop_time() + CHANNEL_TIMEOUT_S
         while not publisher.link.is_open(channel):
             try:
-                await self._changed(
-                    label, publisher.link.channel_changed(channel), deadline - time.monotonic()
-                )
+                await self._changed(label, publisher.link.channel_changed(channel), deadline - loop_time())
             except asyncio.TimeoutError as error:
                 raise PublishDataError(
                     f"the {label} data channel did not open within {CHANNEL_TIMEOUT_S:g} s: no "
@@ -317,7 +314,7 @@ class DataReceiver:
         sid, sequence = packet.participant_sid, packet.sequence
         if not sid or not sequence:
             return False
-        now = time.monotonic()
+        now = loop_time()
         last = self.last_sequences.get(sid)
         if last is not None and now - last[1] < _SENDER_TTL_S and sequence <= last[0]:
             return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -42,7 +41,7 @@ from .signals import AT_ONCE, WHEN_CONNECTED
 from .state import Facade, ParticipantState, RoomState
 from .streams_incoming import IncomingStreams
 from .subscriber import Subscriber
-from .waiting import run_within
+from .waiting import loop_time, run_within
 from .wishes import Wishes
 
 _logger = logging.getLogger("livekit")
@@ -109,7 +108,7 @@ class Session:
     async def connect(self, url: str, token: str) -> None:
         """Join. On any error, and when cancelled, everything is freed before this raises."""
         self._check_options()
-        deadline = time.monotonic() + self.options.connect_timeout_s
+        deadline = loop_time() + self.options.connect_timeout_s
         self.token, self._url = token, url
         try:
             address = signal_url(url, self._query())
@@ -166,7 +165,7 @@ class Session:
 
     async def _within(self, deadline: float, stage: str, work: Coroutine[Any, Any, _T]) -> _T:
         try:
-            return await run_within(work, deadline - time.monotonic())
+            return await run_within(work, deadline - loop_time())
         except asyncio.TimeoutError as error:
             if isinstance(error, ConnectError):
                 raise

@@ -18,7 +18,7 @@ from greenroom.signalling.url import validate_url
 
 from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalProtocolError, TlsError
 from .refusals import refusal_error
-from .waiting import run_within
+from .waiting import loop_time, run_within
 
 _logger = logging.getLogger("livekit")
 
@@ -43,7 +43,7 @@ class SignalConnection:
         self._on_message: MessageCallback = lambda kind, message: None
         self._on_closed: ClosedCallback | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
-        self._last_received_s = time.monotonic()
+        self._last_received_s = loop_time()
         self._closing = False
         self.round_trip_time_ms = 0
         self.skipped_messages = 0
@@ -103,7 +103,7 @@ class SignalConnection:
         """Begin to read and write. `on_closed(why)` is called at most once, and never after `close`."""
         self._on_message = on_message
         self._on_closed = on_closed
-        self._last_received_s = time.monotonic()
+        self._last_received_s = loop_time()
         self._tasks = [
             asyncio.ensure_future(self._read()),
             asyncio.ensure_future(self._write()),
@@ -114,7 +114,7 @@ class SignalConnection:
         loop = asyncio.get_running_loop()
 
         def tick() -> None:
-            silent_s = time.monotonic() - self._last_received_s
+            silent_s = loop_time() - self._last_received_s
             if timeout_s and silent_s > timeout_s:
                 self._closed(f"nothing from the server for {silent_s:.0f} s")
                 return
@@ -181,7 +181,7 @@ class SignalConnection:
 
     async def _read(self) -> None:
         async for frame in self._websocket:
-            self._last_received_s = time.monotonic()
+            self._last_received_s = loop_time()
             if frame.type is not aiohttp.WSMsgType.BINARY:
                 continue
             decoded = self._decode(frame.data)

@@ -1,4 +1,4 @@
-"""Waiting with a limit in a way that never swallows a cancellation (`asyncio.wait_for` can, before
+"""The time, and waiting with a limit in a way that never swallows a cancellation (`asyncio.wait_for` can, before
 Python 3.12)."""
 
 from __future__ import annotations
@@ -8,6 +8,11 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+
+def loop_time() -> float:
+    """Seconds on the running loop's clock, which need not be the machine's: in a simulation it is virtual."""
+    return asyncio.get_running_loop().time()
 
 
 async def wait_future(future: asyncio.Future[_T], timeout_s: float) -> _T:

@@ -30,21 +30,32 @@ class LoopEventPort:
         weakref.WeakKeyDictionary()
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, port: _engine.EventPort | None = None) -> None:
         self._loop = weakref.ref(loop)
         self._callbacks: dict[int, EventCallback] = {}
         self._closed = False
-        self.port = _engine.EventPort()
+        self.port = port or _engine.EventPort()
         """Pass this to the engine's constructors."""
         loop.add_reader(self.port.fileno(), self._on_readable)
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> LoopEventPort:
-        """The port of `loop`, made when first asked for. Call it on the loop's own thread."""
+        """The port of `loop`, made when first asked for. Call it on the loop's own thread.
+
+        A loop with an attribute `engine_event_port` brings its own: a simulation's, one for each of its hosts.
+        """
+        own: Callable[[], LoopEventPort] | None = getattr(loop, "engine_event_port", None)
+        if own is not None:
+            return own()
         port = cls._ports.get(loop)
         if port is None:
             port = cls._ports[loop] = cls(loop)
         return port
+
+    @property
+    def closed(self) -> bool:
+        """Its last handle is gone: ask `of` for another."""
+        return self._closed
 
     def register(self, handle: int, callback: EventCallback) -> None:
         self._callbacks[handle] = callback
@@ -63,7 +74,8 @@ class LoopEventPort:
         self._closed = True
         loop = self._loop()
         if loop is not None:
-            self._ports.pop(loop, None)
+            if self._ports.get(loop) is self:
+                del self._ports[loop]
             if not loop.is_closed():
                 loop.remove_reader(self.port.fileno())
         self.port.close()

@@ -112,6 +112,7 @@ pub fn config(controlling: bool) -> PeerConfig {
     let mid = extension(4, "urn:ietf:params:rtp-hdrext:sdes:mid");
     PeerConfig {
         controlling,
+        repeatable: false,
         payload_types: vec![
             payload(111, "opus", 48_000, Some(2), "minptime=10;useinbandfec=1", None),
             payload(63, "red", 48_000, Some(2), "111/111", None),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use greenroom_media::audio::{CaptureQueue, Push, Resampler};
-use greenroom_net::{Engine, EventPort as Port, Payload, next_handle};
+use greenroom_net::{EventPort as Port, Payload, next_handle};
 use greenroom_peer::AudioSink;
 use pyo3::prelude::*;
 
@@ -170,7 +170,7 @@ impl AudioSource {
         });
         let weak = Arc::downgrade(&shared);
         let mut block = Vec::new();
-        Engine::global().media_clock().register(Box::new(move |_, ticks| {
+        port.driver().every_tick(Box::new(move |_, ticks| {
             let Some(shared) = weak.upgrade() else {
                 return false;
             };

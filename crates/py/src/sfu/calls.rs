@@ -3,11 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use greenroom_net::EndpointHandle;
 use greenroom_sfu::SfuError;
 use pyo3::prelude::*;
 
 use super::endpoint::SfuEndpoint;
+use crate::driver::EndpointHandle;
 use crate::error::{closed, engine_error};
 
 pub(super) type Worker = EndpointHandle<SfuEndpoint>;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use greenroom_net::{Sockets, bind_tcp_all, bind_udp_all, local_addresses};
 use greenroom_sfu::LocalCandidate;
+use greenroom_sim::{Bound, Simulator};
 use greenroom_transport::Protocol;
 
 /// RFC 8445 section 5.1.2.1: host candidates, UDP before TCP (RFC 6544 section 4.2), component 1.
@@ -109,6 +110,31 @@ pub fn bind(
         },
         Sockets { udp, tcp_listeners },
     ))
+}
+
+/// As `bind`, in a simulation: UDP only, for its network has no TCP of the engine's.
+pub fn bind_simulated(
+    simulator: &Simulator,
+    addresses: &[String],
+    udp_port: u16,
+    advertised: &[String],
+) -> Result<(Listening, Bound), String> {
+    let (addresses, advertised) = (parse_all(addresses)?, parse_all(advertised)?);
+    let bound = simulator
+        .bind(&addresses, udp_port)
+        .map_err(|error| error.to_string())?;
+    let candidates = bound.addresses().iter().enumerate();
+    let candidates = candidates.map(|(index, address)| LocalCandidate {
+        protocol: Protocol::Udp,
+        address: *address,
+        advertised: advertised_for(&advertised, index, *address),
+    });
+    let listening = Listening {
+        candidates: candidates.collect(),
+        udp_port: bound.addresses().first().map_or(0, SocketAddr::port),
+        tcp_port: None,
+    };
+    Ok((listening, bound))
 }
 
 /// The advertised address of the same family for the candidate at `index`, going round; the bound one if there is none.

@@ -46,7 +46,7 @@ def _receiver(emitted: list[tuple[Any, ...]]) -> DataReceiver:
 
 
 @given(st.data())
-def test_damaged_packets_are_taken_or_skipped(data: st.DataObject) -> None:
+async def test_damaged_packets_are_taken_or_skipped(data: st.DataObject) -> None:
     emitted: list[tuple[Any, ...]] = []
     receiver = _receiver(emitted)
     for _ in range(data.draw(st.integers(1, 5))):
@@ -60,13 +60,13 @@ def test_damaged_packets_are_taken_or_skipped(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_noise_is_skipped_or_taken(noise: bytes) -> None:
+async def test_noise_is_skipped_or_taken(noise: bytes) -> None:
     emitted: list[tuple[Any, ...]] = []
     _receiver(emitted).take(LOSSY, noise)
     assert len(emitted) <= 1
 
 
-def test_a_whole_packet_is_taken() -> None:
+async def test_a_whole_packet_is_taken() -> None:
     emitted: list[tuple[Any, ...]] = []
     _receiver(emitted).take(RELIABLE, _PACKETS[0].SerializeToString())
     assert emitted == [("data_received", ("make_data_packet", b"abc", True, "Alice", "t"))]
