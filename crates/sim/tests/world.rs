@@ -107,7 +107,11 @@ fn pair(seed: u64) -> Pair {
 
 impl Pair {
     fn run_seconds(&self, seconds: u64) {
-        let limit = self.simulator.now_ns() + seconds * 1_000_000_000;
+        self.run_ms(seconds * 1000);
+    }
+
+    fn run_ms(&self, milliseconds: u64) {
+        let limit = self.simulator.now_ns() + milliseconds * 1_000_000;
         while self.simulator.now_ns() < limit {
             self.simulator.run(Some(limit));
             self.port.drain(100);
@@ -175,9 +179,7 @@ fn the_same_seed_gives_the_same_trace_and_another_one_another() {
 #[test]
 fn a_rebinding_changes_the_source_that_others_see() {
     let pair = pair(1);
-    pair.run_seconds(2);
-    pair.simulator.run(Some(2_500_000_000));
-    pair.simulator.run(Some(2_500_000_000));
+    pair.run_ms(2500);
     pair.simulator.rebind(ASKING);
     pair.run_seconds(3);
     let sources = pair
