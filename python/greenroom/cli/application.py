@@ -16,7 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("serve")(serve.serve)
+# Keys of the configuration are options that are not listed one by one.
+_EXTRA_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command("serve", context_settings=_EXTRA_OPTIONS)(serve.serve)
 app.command("token")(token.token)
 app.command("join")(join.join)
 app.command("demo")(demo.demo)

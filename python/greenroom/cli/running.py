@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 import typer
@@ -14,17 +14,25 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_until_interrupted(
-    coroutine: Coroutine[Any, Any, int | None], *, code_when_interrupted: int = 0
+    coroutine: Coroutine[Any, Any, int | None],
+    *,
+    code_when_interrupted: int = 0,
+    on_terminate: Callable[[], None] | None = None,
 ) -> NoReturn:
     """Run to the end, or cancel at SIGINT or SIGTERM and wait for the clean-up; exits the process.
 
     The exit code is what the coroutine returns (None: 0). A second signal ends the process at once, as it would
-    end a program that does not handle it.
+    end a program that does not handle it. With `on_terminate`, the first SIGTERM calls that instead, and the next
+    cancels.
     """
-    raise typer.Exit(asyncio.run(_run(coroutine, code_when_interrupted)))
+    raise typer.Exit(asyncio.run(_run(coroutine, code_when_interrupted, on_terminate)))
 
 
-async def _run(coroutine: Coroutine[Any, Any, int | None], code_when_interrupted: int) -> int:
+async def _run(
+    coroutine: Coroutine[Any, Any, int | None],
+    code_when_interrupted: int,
+    on_terminate: Callable[[], None] | None,
+) -> int:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(coroutine)
     interrupted = False
@@ -40,6 +48,13 @@ async def _run(coroutine: Coroutine[Any, Any, int | None], code_when_interrupted
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, interrupt)
+    if on_terminate is not None:
+
+        def terminate() -> None:
+            loop.add_signal_handler(signal.SIGTERM, interrupt)
+            on_terminate()
+
+        loop.add_signal_handler(signal.SIGTERM, terminate)
     with contextlib.suppress(asyncio.CancelledError):
         return await task or 0
     return code_when_interrupted if interrupted else 1

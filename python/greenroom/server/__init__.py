@@ -1,7 +1,18 @@
 """The embedded LiveKit-compatible room server: `Server` inside a program, `run` for a process of its own."""
 
 from .app import Server, run
-from .config import Limits, ServerConfig
+from .config import Limits, PrometheusConfig, ServerConfig, TlsConfig, WebhookConfig
+from .ice_servers import IceServer
 from .refusal import Refusal
 
-__all__ = ["Limits", "Refusal", "Server", "ServerConfig", "run"]
+__all__ = [
+    "IceServer",
+    "Limits",
+    "PrometheusConfig",
+    "Refusal",
+    "Server",
+    "ServerConfig",
+    "TlsConfig",
+    "WebhookConfig",
+    "run",
+]

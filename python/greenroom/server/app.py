@@ -21,6 +21,7 @@ from .drain import Drain
 from .http import HttpApp
 from .media_connection import MediaPlane, Port
 from .metrics import Metrics, metrics_application
+from .room_log import RoomLog
 from .rooms import Rooms
 from .webhooks import Webhooks
 
@@ -151,7 +152,7 @@ class Server:
         self._rooms = rooms = Rooms(self.config, plane, self.counters)
         metrics = Metrics(rooms, self._sfu.stats)
         self._drain = Drain(rooms)
-        for listener in (metrics, self._drain):
+        for listener in (RoomLog(), metrics, self._drain):
             rooms.listeners.add(listener)
         if self.config.webhooks.urls:
             secret = self.config.keys[self.config.webhooks.api_key]
@@ -167,7 +168,7 @@ class Server:
             max_line_size=MAX_REQUEST_LINE_BYTES,
         )
         try:
-            tls = _tls_context(self.config)
+            tls = tls_context(self.config)
             self._port = await self._listen(self._runner, "HTTP", self.config.port, tls)
             if self.config.prometheus.port is not None:
                 self._metrics_runner = web.AppRunner(
@@ -257,7 +258,7 @@ async def run(
         await stop.wait()
 
 
-def _tls_context(config: ServerConfig) -> ssl.SSLContext | None:
+def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
     """For HTTPS; None without. OSError or ssl.SSLError that names the files when they can't be used."""
     if config.tls is None:
         return None

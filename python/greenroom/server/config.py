@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from livekit.protocol.room import RoomConfiguration
 
+from .ice_servers import IceServer
+
 LIVEKIT_VERSION = "1.13.4"
 """Reported in ServerInfo: the livekit-server whose behaviour is reproduced. Rust-based clients refuse
 to work with a value that is no plain semantic version of at least 1.8.0, so this is not Greenroom's own
@@ -165,6 +167,8 @@ class ServerConfig:
     prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
     tls: TlsConfig | None = None
     """HTTPS and wss instead of HTTP and ws."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN and TURN servers that clients are told of."""
     region: str = ""
     """Told to clients in ServerInfo."""
     limits: Limits = field(default_factory=Limits)

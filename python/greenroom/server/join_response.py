@@ -10,6 +10,7 @@ from livekit.protocol import rtc as messages
 from greenroom.signalling.server_description import PUBLISH_MIME_TYPES
 
 from .config import LIVEKIT_VERSION, PING_INTERVAL_S, PING_TIMEOUT_S, PROTOCOL_VERSION
+from .ice_servers import for_participant
 
 if TYPE_CHECKING:
     from .participant import Participant
@@ -25,13 +26,14 @@ def server_info(node_id: str, region: str) -> models.ServerInfo:
 def join_response(
     room: Room, participant: Participant, others: list[models.ParticipantInfo]
 ) -> messages.JoinResponse:
-    """What a client needs to begin. No ICE servers: both sides are reached by their host candidates."""
+    """What a client needs to begin. The server itself is reached by its host candidates."""
     return messages.JoinResponse(
         room=room.info(),
         participant=participant.info(),
         other_participants=others,
         server_version=LIVEKIT_VERSION,
         server_info=server_info(room.node_id, room.config.region),
+        ice_servers=for_participant(room.config.ice_servers, participant.sid),
         subscriber_primary=participant.subscriber_primary,
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,

@@ -17,6 +17,7 @@ from greenroom.signalling.server_description import codec_of_mime_type
 
 from . import ids, tokens
 from .data_sender import RELIABLE, DataSender
+from .ice_servers import for_participant
 from .join_response import leave_request, server_info
 from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
 from .publisher import PublisherConnection
@@ -168,6 +169,7 @@ class Participant:
             self.session.finish()
         self.session = session
         reconnect = messages.ReconnectResponse(
+            ice_servers=for_participant(self.room.config.ice_servers, self.sid),
             server_info=server_info(self.room.node_id, self.room.config.region),
             last_message_seq=self.last_reliable_sequence,
         )

@@ -8,7 +8,7 @@ import warnings
 import jwt
 import pytest
 
-from greenroom.cli.serve import parse_keys
+from greenroom.cli.serve_options import parse_keys
 from greenroom.cli.token import make_token
 
 _SECRET = "a secret of more than thirty-two characters"
