@@ -63,8 +63,10 @@ class Limits:
     """Reliable data waiting for one slow receiver; beyond it, packets for that receiver are dropped and
     counted.
     """
-    replay_bytes: int = 100_000
-    """Recent reliable data kept for participants that are just joining; the oldest goes first."""
+    replay_bytes: int = 1024 * 1024
+    """Reliable data kept in a room for participants whose channels are not open yet; the oldest goes first and is
+    counted.
+    """
     update_bytes: int = 128 * 1024
     """Participant updates larger than this are split."""
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("greenroom.server")
 
-REPLAY_S = 2.0
 NONCE_BYTES = 16
 REMEMBERED_NONCES = 100
 
@@ -32,9 +31,8 @@ _KINDS = {RELIABLE: models.DataPacket.Kind.RELIABLE, LOSSY: models.DataPacket.Ki
 
 @dataclass(frozen=True)
 class _Cached:
-    """A sequenced packet that somebody who is just joining may have missed."""
+    """A sequenced packet that somebody who is just joining has missed."""
 
-    time_s: float
     sender_sid: str
     sequence: int
     destinations: frozenset[str]
@@ -44,11 +42,11 @@ class _Cached:
 class DataRouter:
     """The data packets of one room."""
 
-    def __init__(self, room: Room, clock: Callable[[], float]) -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
-        self._clock = clock
-        self._recent: deque[_Cached] = deque()
-        self._recent_bytes = 0
+        self._kept: deque[_Cached] = deque()
+        """For those in `_missed`: empty when nobody is joining. Beyond `Limits.replay_bytes` the oldest goes."""
+        self._kept_bytes = 0
         self._missed: dict[str, dict[str, int]] = {}
         """Receiver SID to sender SID to the first sequence it missed while its channels were not open."""
         self._nonces: deque[bytes] = deque(maxlen=REMEMBERED_NONCES)
@@ -109,12 +107,15 @@ class DataRouter:
         destination_sids = frozenset(packet.user.destination_sids) if value == "user" else frozenset()
         encoded = packet.SerializeToString()
         sequence = packet.sequence if label == RELIABLE else 0
-        if sequence:
-            self._cache(
-                _Cached(self._clock(), sender.sid, sequence, destinations | destination_sids, encoded)
-            )
+        missed = False
         for receiver in self._receivers(sender, destinations | destination_sids):
-            self._deliver(receiver, sender.sid, label, sequence, encoded)
+            if sequence and not receiver.data.established:
+                missed = True
+                self._missed.setdefault(receiver.sid, {}).setdefault(sender.sid, sequence)
+            else:
+                receiver.data.send(label, encoded)
+        if missed:
+            self._keep(_Cached(sender.sid, sequence, destinations | destination_sids, encoded))
 
     def _is_repeated_nonce(self, nonce: bytes) -> bool:
         if len(nonce) != NONCE_BYTES:
@@ -132,38 +133,34 @@ class DataRouter:
             if p is not sender and (not destinations or p.identity in destinations or p.sid in destinations)
         ]
 
-    def _deliver(
-        self, receiver: Participant, sender_sid: str, label: str, sequence: int, encoded: bytes
-    ) -> None:
-        if sequence and not receiver.data.established:
-            self._missed.setdefault(receiver.sid, {}).setdefault(sender_sid, sequence)
-        else:
-            receiver.data.send(label, encoded)
-
     # ---- participants that are just joining ----
 
-    def _cache(self, cached: _Cached) -> None:
-        self._recent.append(cached)
-        self._recent_bytes += len(cached.encoded)
-        oldest = cached.time_s - REPLAY_S
-        limit = self._room.config.limits.replay_bytes
-        while self._recent and (self._recent[0].time_s < oldest or self._recent_bytes > limit):
-            self._recent_bytes -= len(self._recent.popleft().encoded)
+    def _keep(self, cached: _Cached) -> None:
+        self._kept.append(cached)
+        self._kept_bytes += len(cached.encoded)
+        while self._kept_bytes > self._room.config.limits.replay_bytes:
+            self._kept_bytes -= len(self._kept.popleft().encoded)
+            self._room.counters["data_dropped_joining"] += 1
 
     def established(self, receiver: Participant) -> None:
         """The receiver's channels opened: what it missed of each sender follows, then everything as it
         comes.
         """
-        missed = self._missed.pop(receiver.sid, {})
-        for cached in self._recent:
+        missed = self._missed.get(receiver.sid, {})
+        for cached in self._kept if missed else ():
             first = missed.get(cached.sender_sid)
             if first is None or cached.sequence < first:
                 continue
             if not cached.destinations or cached.destinations & {receiver.identity, receiver.sid}:
                 receiver.data.send(RELIABLE, cached.encoded)
+        self.forget(receiver)
 
     def forget(self, participant: Participant) -> None:
+        """The participant misses nothing any more: it has everything, or is gone."""
         self._missed.pop(participant.sid, None)
+        if not self._missed:
+            self._kept.clear()
+            self._kept_bytes = 0
 
 
 # ---- one rule per kind of packet: set who it is from; False drops it ----

@@ -69,7 +69,7 @@ class Room:
         self.closed = False
         self.speakers = Speakers(self)
         self._loop = asyncio.get_running_loop()
-        self.data = DataRouter(self, self._loop.time)
+        self.data = DataRouter(self)
         self._on_closed = on_closed
         self._listeners = listeners
         self._participants: dict[str, Participant] = {}

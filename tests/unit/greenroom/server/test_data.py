@@ -230,6 +230,22 @@ async def test_joiner_gets_what_it_missed_in_order(harness: Harness) -> None:
     assert received(bob, LOSSY) == []
 
 
+async def test_joiner_whose_channels_open_late_gets_everything_up_to_the_limit() -> None:
+    from greenroom.server import Limits
+
+    async with Harness(limits=Limits(replay_bytes=4000)) as harness:
+        anna, bob = await active(harness, "anna"), await harness.join("bob")
+        for number in range(1, 41):
+            send(anna, user(b"%100d" % number, sequence=number))
+        bob.activate()
+        send(anna, user(b"after", sequence=41))
+
+        sequences = [packet.sequence for packet in received(bob)]
+        assert sequences == list(range(sequences[0], 42))
+        assert 10 < len(sequences) < 30
+        assert harness.server.counters["data_dropped_joining"] == sequences[0] - 1
+
+
 async def test_slow_receiver_gets_all_in_order(harness: Harness) -> None:
     anna, bob, carl = [await active(harness, name) for name in ("anna", "bob", "carl")]
     bob.subscriber.full = True
