@@ -166,6 +166,7 @@ class Server:
             shutdown_timeout=0.1,
             keepalive_timeout=self.config.limits.http_idle_s,
             max_line_size=MAX_REQUEST_LINE_BYTES,
+            max_field_size=self.config.limits.token_bytes + 1024,
         )
         try:
             tls = tls_context(self.config)

@@ -26,6 +26,13 @@ class Limits:
 
     signalling_message_bytes: int = 2 * 1024 * 1024
     """A larger frame closes that signal connection."""
+    signalling_rate_per_s: float = 200.0
+    """Messages that one signal connection may send; after a burst, faster ones wait unread, and are counted."""
+    signalling_burst: int = 1000
+    requests_in_progress: int = 10_000
+    """HTTP requests and signal connections at once; one more is answered 503."""
+    token_bytes: int = 256 * 1024
+    """A longer access token is refused."""
     outgoing_messages: int = 200
     """Waiting for a signal connection whose client does not read; one more closes it, and the client
     resumes.
@@ -51,7 +58,7 @@ class Limits:
     metadata_bytes: int = 512 * 1024
     attributes_bytes: int = 64 * 1024
     """Keys and values of one participant together."""
-    http_idle_s: float = 20.0
+    http_idle_s: float = 65.0
     """A connection that has not sent a whole request head, or no next one, within this long is closed."""
     api_body_bytes: int = 4 * 1024 * 1024
     """Of a request to the server's API; a larger one is refused."""

@@ -59,6 +59,7 @@ class HttpApp:
         }
         self.sessions: set[asyncio.Task[None]] = set()
         """One task for each signal connection that is up."""
+        self._in_progress = 0
         limits = rooms.config.limits
         self._twirp = TwirpServer(
             methods(rooms, self._agents),
@@ -67,14 +68,30 @@ class HttpApp:
             on_finished=metrics.request_finished,
         )
         self.application = web.Application(client_max_size=limits.api_body_bytes)
-        self.application.router.add_route("*", "/{path:.*}", self._serve)
+        self.application.router.add_route("*", "/{path:.*}", self._admit)
+
+    async def _admit(self, request: web.Request) -> web.StreamResponse:
+        """Bound what goes on at once."""
+        if self._in_progress >= self._rooms.config.limits.requests_in_progress:
+            self._rooms.counters["refused_too_many_requests"] += 1
+            response = text(503, "too many requests at once")
+            response.force_close()
+            return response
+        self._in_progress += 1
+        try:
+            return await self._serve(request)
+        finally:
+            self._in_progress -= 1
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.method == hdrs.METH_OPTIONS:
             return _preflight(request)
         try:
             token = bearer_token(request.headers.get(hdrs.AUTHORIZATION), request.query.get("access_token"))
-            claims = verify(token, self._rooms.config.keys) if token is not None else None
+            config = self._rooms.config
+            if token is not None and len(token) > config.limits.token_bytes:
+                raise Refusal(401, "invalid authorization token")
+            claims = verify(token, config.keys) if token is not None else None
             response: web.StreamResponse
             path = _LEADING_SLASHES.sub("/", request.path)
             if self._twirp.serves(path):

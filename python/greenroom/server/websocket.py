@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import rtc as messages
 
 from .config import Limits
+from .pace import Pace
 
 _logger = logging.getLogger("greenroom.server")
 
@@ -42,6 +43,7 @@ class Session:
         self._close_code = WSCloseCode.OK
         self._abort_timer: asyncio.TimerHandle | None = None
         self._malformed = 0
+        self._pace = Pace(limits.signalling_rate_per_s, limits.signalling_burst)
         self.on_ended: Callable[[], None] | None = None
         """Called once the last message is on its way and the connection is closed."""
 
@@ -111,9 +113,14 @@ class Session:
                 _logger.warning("a signal connection is closed: %d frames were malformed", self._malformed)
                 self.finish(WSCloseCode.POLICY_VIOLATION)
                 break
-            await asyncio.sleep(
-                0
-            )  # a client that sends without end must not keep the others from being served
+            await self._keep_pace()
+
+    async def _keep_pace(self) -> None:
+        """A client that sends without end must not keep the others from being served: it is read more slowly."""
+        delay_s = self._pace.delay_s(asyncio.get_running_loop().time())
+        if delay_s > 0.0:
+            self._counters["signal_messages_slowed"] += 1
+        await asyncio.sleep(delay_s)
 
     def _decode(self, kind: WSMsgType, data: bytes) -> messages.SignalRequest | None:
         if kind is WSMsgType.BINARY:
