@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,23 @@ def test_a_usual_file_works_and_says_what_has_no_effect() -> None:
 
 def test_no_key_is_in_both_tables() -> None:
     assert not set(KEYS) & set(WITHOUT_EFFECT)
+
+
+_PAGE = (Path(__file__).resolve().parents[4] / "docs" / "server.md").read_text()
+
+
+def test_the_documented_configuration_is_good() -> None:
+    (body,) = re.findall(r"```yaml\n(.*?)```", _PAGE, re.DOTALL)
+    configuration = load(body=body)
+    assert configuration.warnings == ()
+    assert configuration.server.advertised_addresses == ("203.0.113.7",)
+
+
+@pytest.mark.parametrize("path", KEYS)
+def test_every_key_is_documented(path: str) -> None:
+    deprecated_or_paired = {"log_level", "prometheus_port", "rtc.port_range_end"}
+    name = path.rpartition(".")[2].removeprefix("max_participant_").removesuffix("_length")
+    assert path in deprecated_or_paired or name in _PAGE
 
 
 # ---- ICE servers ----
