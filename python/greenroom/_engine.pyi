@@ -43,6 +43,37 @@ class _HeaderExtension(Protocol):
     @property
     def uri(self) -> str: ...
 
+class _IceServer(Protocol):
+    """One address of a STUN or TURN server (RFC 8489, RFC 8656); its name is looked up already."""
+
+    @property
+    def kind(self) -> str:
+        """stun, turn."""
+    @property
+    def transport(self) -> str:
+        """udp, tcp, tls; STUN takes udp."""
+    @property
+    def url(self) -> str:
+        """As the user knows it, for messages."""
+    @property
+    def host(self) -> str:
+        """The name that a TLS certificate must be for."""
+    @property
+    def address(self) -> str:
+        """An IP address."""
+    @property
+    def port(self) -> int: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+    @property
+    def trusted_certificates(self) -> Sequence[bytes] | None:
+        """For TLS, DER; None: those of this machine."""
+    @property
+    def verify(self) -> bool:
+        """False: TLS takes any certificate."""
+
 class _SendLayer(Protocol):
     @property
     def rid(self) -> str | None:
@@ -72,6 +103,8 @@ ICE_STATE: Final[int]
 """str: new, checking, connected, disconnected, failed, closed."""
 CONNECTED: Final[int]
 """None: ICE and DTLS are up (again, after an ICE restart)."""
+LOCAL_CANDIDATE: Final[int]
+"""str: a `candidate:…` line of this Peer's that was found after `gather` had returned; the remote is to be told."""
 FAILED: Final[int]
 """str: why this connection can't go on; it is closed. Sent once."""
 CHANNEL_OPEN: Final[int]
@@ -194,8 +227,12 @@ class Peer:
     def ice_pwd(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
-    def gather(self, *, include_loopback: bool) -> list[str]:
-        """Bind a UDP socket per local address; the host candidates as `candidate:…` lines. EngineError when none could be bound."""
+    def gather(self, *, include_loopback: bool, transport_policy: str = "all") -> list[str]:
+        """Bind a UDP socket per local address; the host candidates as `candidate:…` lines. EngineError when none could be bound.
+        transport_policy: "all"; "nohost": no address of this machine is told; "relay": everything goes through TURN servers."""
+    def add_ice_server(self, server: _IceServer) -> None:
+        """Ask this server for an address (reflexive or relayed) from each local one; LOCAL_CANDIDATE follows. What came of it is in `stats`.
+        One that is known already gets the new credentials if it had failed. At most 16 are used."""
     def set_remote(
         self,
         *,
@@ -254,7 +291,8 @@ class Peer:
         """Ends its streams. Does nothing for an unknown mid."""
     def stats(self) -> dict[str, Any]:
         """transport: {ice_state, dtls_state, bytes_sent, bytes_received, packets_sent, packets_received, packets_discarded,
-        round_trip_time_s, available_outgoing_bitrate_bps, local_candidate, remote_candidate, candidate_pairs_tried: [str]};
+        round_trip_time_s, available_outgoing_bitrate_bps, local_candidate, remote_candidate, candidate_pairs_tried: [str],
+        ice_servers_tried: [str] ("URL: what came of it")};
         senders: [{mid, rid, ssrc, codec, packets_sent, bytes_sent, frames_encoded, frames_dropped, key_frames_encoded, frame_width, frame_height,
         target_bitrate_bps, nack_count, pli_count, fir_count, round_trip_time_s, fraction_lost}];
         receivers: [{mid, ssrc, kind, codec, packets_received, bytes_received, packets_lost, jitter_s, nack_count, pli_count, frames_decoded,

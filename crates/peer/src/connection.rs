@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use str0m::{Candidate, IceConnectionState, IceCreds, Rtc};
 
-use crate::{PeerError, RemoteParameters, Result};
+use crate::local_candidates::{LocalCandidates, shown};
+use crate::{PeerError, RemoteParameters, Result, TransportPolicy};
 
 /// Without connectivity for this long the connection has failed.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -17,7 +18,7 @@ const REMOTE_CANDIDATES_LIMIT: usize = 100;
 
 /// ICE and DTLS as seen from outside.
 pub(crate) struct Connection {
-    local: Vec<Candidate>,
+    pub local: LocalCandidates,
     remote: Vec<Candidate>,
     remote_creds: Option<IceCreds>,
     /// Made by `restart_ice`, in force once the remote's half arrives.
@@ -35,9 +36,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new() -> Self {
+    pub fn new(policy: TransportPolicy) -> Self {
         Self {
-            local: vec![],
+            local: LocalCandidates::new(policy),
             remote: vec![],
             remote_creds: None,
             next_local_creds: None,
@@ -68,21 +69,6 @@ impl Connection {
 
     pub fn has_remote(&self) -> bool {
         self.remote_creds.is_some()
-    }
-
-    /// A host candidate for a bound UDP socket; its `candidate:…` line.
-    pub fn add_local(&mut self, rtc: &mut Rtc, address: SocketAddr) -> Result<String> {
-        let refuse = |reason: String| PeerError::LocalAddress {
-            address: address.to_string(),
-            reason,
-        };
-        let candidate = Candidate::host(address, "udp").map_err(|error| refuse(error.to_string()))?;
-        let line = match rtc.add_local_candidate(candidate.clone()) {
-            Some(added) => without_ufrag(&added.to_sdp_string()),
-            None => return Err(refuse("it was given before".into())),
-        };
-        self.local.push(candidate);
-        Ok(line)
     }
 
     /// A remote `candidate:…` line. Kinds that can't be used are ignored.
@@ -185,12 +171,10 @@ impl Connection {
         }
         api.set_remote_ice_credentials(remote_creds);
         // Old pairs go, so that connectivity is proven anew; what is nominated keeps being used for sending meanwhile.
-        for candidate in self.remote.drain(..).chain(self.local.iter().cloned()) {
+        for candidate in self.remote.drain(..) {
             api.invalidate_candidate(&candidate);
         }
-        for candidate in &self.local {
-            rtc.add_local_candidate(candidate.clone());
-        }
+        self.local.renew(rtc);
         self.connected = false;
         self.announce_connected = true;
     }
@@ -221,21 +205,26 @@ impl Connection {
         self.give_up_at
     }
 
-    /// Why to give up, once it is time to.
-    pub fn given_up(&self, now: Instant) -> Option<String> {
+    /// Why to give up, once it is time to. `servers` is what came of STUN and TURN servers.
+    pub fn given_up(&self, now: Instant, servers: &[String]) -> Option<String> {
         if self.give_up_at? > now {
             return None;
         }
         let waited = CONNECT_TIMEOUT.as_secs();
         let text = match self.ice_state {
             IceConnectionState::Connected | IceConnectionState::Completed if !self.dtls_connected => {
-                format!(
+                return Some(format!(
                     "the DTLS handshake did not finish within {waited} s although ICE found a way; is the fingerprint right?"
+                ));
+            }
+            _ if self.local.iter().next().is_none() => {
+                format!(
+                    "no media path within {waited} s: there is no candidate of our own, for no relay gave one"
                 )
             }
             _ if self.remote.is_empty() => {
                 format!(
-                    "no media path within {waited} s: the remote gave no UDP candidate; check that its UDP port is announced"
+                    "no media path within {waited} s: the remote gave no usable candidate; check that its media ports are announced"
                 )
             }
             _ => {
@@ -245,34 +234,23 @@ impl Connection {
                 )
             }
         };
-        Some(text)
+        Some(match servers {
+            [] => text,
+            _ => format!("{text}; STUN and TURN servers: {}", servers.join("; ")),
+        })
     }
 
-    /// `local -> remote` of every pair of candidates of one family.
+    /// `local -> remote` of every pair of candidates of one protocol and family.
     pub fn pairs_tried(&self) -> Vec<String> {
         let pair = |local: &Candidate, remote: &Candidate| {
-            let (local, remote) = (local.addr(), remote.addr());
-            (local.is_ipv4() == remote.is_ipv4()).then(|| format!("udp {local} -> {remote}"))
+            let fits = local.proto() == remote.proto() && local.addr().is_ipv4() == remote.addr().is_ipv4();
+            fits.then(|| format!("{} -> {}", shown(local), remote.addr()))
         };
         let pairs = self
             .local
             .iter()
             .flat_map(|local| self.remote.iter().filter_map(move |remote| pair(local, remote)));
         pairs.take(50).collect()
-    }
-}
-
-/// The optional ufrag would be stale after an ICE restart.
-fn without_ufrag(line: &str) -> String {
-    match line.split_once(" ufrag ") {
-        Some((before, after)) => {
-            let rest = after
-                .split_once(' ')
-                .map(|(_, rest)| format!(" {rest}"))
-                .unwrap_or_default();
-            format!("{before}{rest}")
-        }
-        None => line.into(),
     }
 }
 

@@ -26,6 +26,7 @@ mod connection;
 mod error;
 mod jobs;
 mod key_frame_budget;
+mod local_candidates;
 mod media_table;
 mod parameters;
 mod peer;
@@ -46,8 +47,8 @@ pub use error::{PeerError, Result};
 pub use jobs::{JobRunner, Wake};
 pub use parameters::{
     AudioSenderConfig, ChannelConfig, HeaderExtension, PayloadType, PeerConfig, ReceiverConfig,
-    RemoteParameters, SendLayer, TrackKind, VideoSenderConfig,
+    RemoteParameters, SendLayer, TrackKind, TransportPolicy, VideoSenderConfig,
 };
-pub use peer::{Peer, PeerEvent, Transmit};
+pub use peer::{Peer, PeerEvent, Protocol, Transmit};
 pub use sinks::{AudioSink, VideoSink};
 pub use statistics::{PeerStatistics, ReceiverStatistics, SenderStatistics, TransportStatistics};

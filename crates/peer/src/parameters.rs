@@ -39,6 +39,17 @@ pub struct PeerConfig {
     pub repeatable: bool,
 }
 
+/// Which of our candidates are used (W3C `RTCIceTransportPolicy`, and libwebrtc's third).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TransportPolicy {
+    #[default]
+    All,
+    /// Addresses of this machine are not told.
+    NoHost,
+    /// Everything goes through TURN servers.
+    Relay,
+}
+
 /// The remote's half of the transport description.
 #[derive(Debug, Clone)]
 pub struct RemoteParameters {

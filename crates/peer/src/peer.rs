@@ -4,6 +4,7 @@ mod channels;
 mod input;
 mod media;
 mod output;
+mod servers;
 mod settling;
 mod statistics;
 
@@ -12,17 +13,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use greenroom_turn::{IceServer, Servers};
 use str0m::stats::PeerStats;
 use str0m::{Rtc, RtcError};
 
 use crate::channels::Channels;
 use crate::connection::Connection;
 use crate::jobs::{JobRunner, Jobs, Wake};
+use crate::local_candidates::LocalCandidates;
 use crate::media_table::MediaTable;
 use crate::receiving::Receiving;
 use crate::rtc_config::Templates;
 use crate::sending::Sending;
-use crate::{PeerConfig, PeerError, RemoteParameters, Result, rtc_config};
+use crate::{PeerConfig, PeerError, RemoteParameters, Result, TransportPolicy, rtc_config};
 
 /// What happened to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum PeerEvent {
     IceState(&'static str),
     /// ICE and DTLS are up (again, after an ICE restart).
     Connected,
+    /// A `candidate:…` line of ours that was found later; the remote is to be told.
+    LocalCandidate(String),
     /// Why this connection can't go on; it is closed. Once.
     Failed(String),
     /// A channel, ours or the remote's, can be written to.
@@ -43,9 +48,16 @@ pub enum PeerEvent {
     ReceiverStarted(u64),
 }
 
-/// A UDP datagram to send.
+/// What carries what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Udp,
+}
+
+/// A datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
+    pub protocol: Protocol,
     /// The local address to send from.
     pub source: SocketAddr,
     pub destination: SocketAddr,
@@ -79,6 +91,8 @@ pub struct Peer {
     events: VecDeque<PeerEvent>,
     transmits: VecDeque<Transmit>,
     connection: Connection,
+    /// STUN and TURN.
+    servers: Servers,
     channels: Channels,
     medias: MediaTable,
     sending: Sending,
@@ -112,7 +126,8 @@ impl Peer {
             state: State::Open,
             events: VecDeque::new(),
             transmits: VecDeque::new(),
-            connection: Connection::new(),
+            connection: Connection::new(TransportPolicy::All),
+            servers: Servers::new(),
             channels: Channels::new(),
             medias: MediaTable::new(Templates::new(config)?, now),
             sending: Sending::new(estimating),
@@ -131,12 +146,26 @@ impl Peer {
         (creds.ufrag, creds.pass)
     }
 
-    /// A bound UDP socket's address; its host candidate as a `candidate:…` line.
-    pub fn add_local_address(&mut self, address: SocketAddr, now: Instant) -> Result<String> {
+    /// Which candidates are used; before the first is given.
+    pub fn set_transport_policy(&mut self, policy: TransportPolicy) {
+        self.connection.local = LocalCandidates::new(policy);
+    }
+
+    /// A bound UDP socket's address; its host candidate as a `candidate:…` line, if the remote may know it.
+    pub fn add_local_address(&mut self, address: SocketAddr, now: Instant) -> Result<Option<String>> {
         self.open()?;
-        let line = self.connection.add_local(&mut self.rtc, address)?;
+        let line = self.connection.local.add_host(&mut self.rtc, address)?;
+        self.servers.add_local(address, now);
         self.settle(now);
         Ok(line)
+    }
+
+    /// Use a STUN or TURN server. `LocalCandidate` tells what it gave.
+    pub fn add_ice_server(&mut self, server: IceServer, now: Instant) -> Result<()> {
+        self.open()?;
+        self.servers.add_server(server, now);
+        self.settle(now);
+        Ok(())
     }
 
     /// A `candidate:…` line of the remote. Kinds that can't be used are ignored.
@@ -163,6 +192,7 @@ impl Peer {
     pub fn restart_ice(&mut self, now: Instant) -> Result<(String, String)> {
         self.open()?;
         let creds = self.connection.restart_ice(&mut self.rtc);
+        self.servers.retry(now);
         self.settle(now);
         Ok((creds.ufrag, creds.pass))
     }
@@ -187,6 +217,7 @@ impl Peer {
         self.events.push_back(PeerEvent::IceState("failed"));
         self.events.push_back(PeerEvent::Failed(reason));
         self.rtc.disconnect();
+        self.servers.close(self.now);
     }
 
     fn end(&mut self, state: State) {
@@ -207,6 +238,7 @@ impl Peer {
             }
             self.advance(now);
             self.drain();
+            self.servers.close(now);
         }
         self.state = State::Closed;
         self.events.clear();

@@ -28,6 +28,8 @@ pub struct TransportStatistics {
     pub remote_candidate: Option<String>,
     /// `udp local -> remote`.
     pub candidate_pairs_tried: Vec<String>,
+    /// `URL: what came of it`, of each STUN and TURN server.
+    pub ice_servers_tried: Vec<String>,
 }
 
 /// One outgoing stream: an audio sender, or a layer of a video sender.

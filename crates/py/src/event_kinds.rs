@@ -25,6 +25,7 @@ event_kinds! {
     UP_TRACK_STARTED = 13,
     UP_TRACK_LAYERS = 14,
     DOWN_TRACK_STARTED = 15,
+    LOCAL_CANDIDATE = 16,
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -14,6 +14,7 @@ mod peer_endpoint;
 mod peer_statistics;
 mod sfu;
 mod simulator;
+mod trust;
 mod video;
 
 use pyo3::prelude::*;

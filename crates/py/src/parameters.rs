@@ -35,6 +35,21 @@ pub struct SendLayer {
     pub max_framerate: f64,
 }
 
+/// `_IceServer` of the stub
+#[derive(Clone, Debug, FromPyObject)]
+pub struct IceServer {
+    pub kind: String,
+    pub transport: String,
+    pub url: String,
+    pub host: String,
+    pub address: String,
+    pub port: u16,
+    pub username: String,
+    pub password: String,
+    pub trusted_certificates: Option<Vec<Vec<u8>>>,
+    pub verify: bool,
+}
+
 /// `_ReceiveLayer` of the stub
 #[derive(Clone, Debug, FromPyObject)]
 pub struct ReceiveLayer {

@@ -21,7 +21,7 @@ use crate::driver::Driver;
 use crate::engine::certificate;
 use crate::error::{closed, engine_error};
 use crate::event_port::EventPort;
-use crate::parameters::{HeaderExtension, PayloadType, SendLayer};
+use crate::parameters::{self, HeaderExtension, PayloadType, SendLayer};
 use crate::peer_endpoint::PeerBackend;
 use crate::peer_statistics;
 use crate::video::{self, VideoSource};
@@ -119,10 +119,18 @@ impl Peer {
         greenroom_peer::certificate_fingerprint()
     }
 
-    #[pyo3(signature = (*, include_loopback))]
-    fn gather(&self, py: Python<'_>, include_loopback: bool) -> PyResult<Vec<String>> {
+    #[pyo3(signature = (*, include_loopback, transport_policy = "all"))]
+    fn gather(
+        &self,
+        py: Python<'_>,
+        include_loopback: bool,
+        transport_policy: &str,
+    ) -> PyResult<Vec<String>> {
+        let policy = convert::transport_policy(transport_policy)?;
         let driver = self.backend.driver();
         let started = py.detach(|| {
+            self.backend
+                .call(move |peer, _| peer.set_transport_policy(policy));
             if let Driver::Simulator(simulator, address) = driver {
                 return self
                     .backend
@@ -153,6 +161,11 @@ impl Peer {
                 .unwrap_or_else(|| Err(GATHERED.into()))
         });
         started.map_err(engine_error)
+    }
+
+    fn add_ice_server(&self, py: Python<'_>, server: parameters::IceServer) -> PyResult<()> {
+        let server = convert::ice_server(server)?;
+        self.call(py, move |peer, now| peer.add_ice_server(server, now))
     }
 
     #[pyo3(signature = (*, ice_ufrag, ice_pwd, fingerprint, dtls_active, ice_lite = false, max_message_size = 65535))]

@@ -37,6 +37,7 @@ impl PeerEndpoint {
         let (kind, payload) = match event {
             PeerEvent::IceState(state) => (event_kinds::ICE_STATE, Payload::Text(state.into())),
             PeerEvent::Connected => (event_kinds::CONNECTED, Payload::None),
+            PeerEvent::LocalCandidate(line) => (event_kinds::LOCAL_CANDIDATE, Payload::Text(line)),
             PeerEvent::Failed(reason) => (event_kinds::FAILED, Payload::Text(reason)),
             PeerEvent::ChannelOpen(channel, label) => {
                 (event_kinds::CHANNEL_OPEN, Payload::Channel(channel, label))
@@ -214,7 +215,7 @@ impl PeerBackend {
         })
     }
 
-    /// Give the peer its sockets and a worker; the candidates as lines. None when it is closed, or has them already.
+    /// Give the peer its sockets and a worker; the candidates that may be told as lines. None when it is closed, or has them already.
     pub fn start(&self, sockets: Sockets) -> Option<Result<Vec<String>, String>> {
         let mut state = self.lock();
         let State::Local(endpoint) = &mut *state else {
@@ -288,9 +289,9 @@ fn add_local(peer: &mut Peer, addresses: &[SocketAddr], now: Instant) -> Result<
     let lines = addresses
         .iter()
         .map(|address| peer.add_local_address(*address, now));
-    lines
-        .collect::<greenroom_peer::Result<Vec<String>>>()
-        .map_err(|error| error.to_string())
+    let lines = lines.collect::<greenroom_peer::Result<Vec<Option<String>>>>();
+    let told = |lines: Vec<Option<String>>| lines.into_iter().flatten().collect();
+    lines.map(told).map_err(|error| error.to_string())
 }
 
 /// Results of jobs wait: let the peer look, once however many there are.

@@ -47,6 +47,7 @@ fn transport<'py>(py: Python<'py>, value: &TransportStatistics) -> PyResult<Boun
             local_candidate,
             remote_candidate,
             candidate_pairs_tried,
+            ice_servers_tried,
         ]
     )
 }

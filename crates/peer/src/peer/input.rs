@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use greenroom_turn::Incoming;
 use str0m::Input;
 use str0m::net::{DatagramRecv, Protocol, Receive};
 
@@ -23,9 +24,16 @@ impl Peer {
         self.now = self.now.max(now);
         self.counters.packets_received += 1;
         self.counters.bytes_received += contents.len() as u64;
-        if !self.receive(source, destination, contents) {
-            self.counters.packets_discarded += 1;
-        }
+        let accepted = match self.servers.handle_datagram(now, source, destination, contents) {
+            Incoming::NotOurs => self.receive(source, destination, contents),
+            Incoming::Handled => true,
+            Incoming::Relayed {
+                relayed,
+                peer,
+                contents,
+            } => self.receive(peer, relayed, &contents),
+        };
+        self.counters.packets_discarded += u64::from(!accepted);
         self.settle(now);
     }
 
@@ -76,6 +84,7 @@ impl Peer {
         if self.deadline <= self.now {
             self.advance(now);
         }
+        self.servers.handle_timeout(now);
         self.sending.handle_timeout(&self.jobs, now);
         self.receiving.handle_timeout(&mut self.rtc, now);
         self.settle(now);
@@ -91,6 +100,7 @@ impl Peer {
         }
         let others = [
             self.connection.poll_timeout(),
+            self.servers.poll_timeout(),
             self.sending.poll_timeout(),
             self.receiving.poll_timeout(),
         ];
@@ -99,7 +109,7 @@ impl Peer {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        self.transmits.pop_front().or_else(|| self.poll_server_transmit())
     }
 
     /// The next event.

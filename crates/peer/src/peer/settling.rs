@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use str0m::{Input, Output};
 
-use super::{Peer, PeerEvent, State, Transmit};
+use super::{Peer, PeerEvent, Protocol, State, Transmit};
 use crate::jobs::{JobKey, Outcome};
 
 /// str0m's pacer asks for times a microsecond ahead; those are served at once, or it would send one packet a wake-up.
@@ -33,6 +33,9 @@ impl Peer {
     pub(super) fn settle(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.drain();
+        if self.take_server_events() {
+            self.drain();
+        }
         if self.channels.pump(&mut self.rtc) {
             self.drain();
         }
@@ -45,7 +48,8 @@ impl Peer {
         }
         self.take_results(self.now);
         if self.state == State::Open
-            && let Some(reason) = self.connection.given_up(self.now)
+            && self.connection.poll_timeout().is_some_and(|at| at <= self.now)
+            && let Some(reason) = self.connection.given_up(self.now, &self.servers.report())
         {
             self.fail(reason);
         }
@@ -122,7 +126,13 @@ impl Peer {
         if contents.first().is_some_and(|byte| *byte > 3) {
             self.path = Some((transmit.source, transmit.destination));
         }
+        if self.servers.is_relayed(transmit.source) {
+            let (relayed, peer) = (transmit.source, transmit.destination);
+            self.servers.send(self.now, relayed, peer, &contents);
+            return;
+        }
         self.transmits.push_back(Transmit {
+            protocol: Protocol::Udp,
             source: transmit.source,
             destination: transmit.destination,
             contents,

@@ -40,6 +40,7 @@ impl Peer {
             local_candidate: self.path.map(|(local, _)| local.to_string()),
             remote_candidate: self.path.map(|(_, remote)| remote.to_string()),
             candidate_pairs_tried: self.connection.pairs_tried(),
+            ice_servers_tried: self.servers.report(),
         }
     }
 

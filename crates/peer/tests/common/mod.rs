@@ -202,7 +202,10 @@ impl Pair {
     pub fn exchange_candidates(&mut self) {
         let now = self.now;
         for side in [LEFT, RIGHT] {
-            let line = self.peers[side].add_local_address(address(side), now).unwrap();
+            let line = self.peers[side]
+                .add_local_address(address(side), now)
+                .unwrap()
+                .unwrap();
             self.peers[1 - side].add_remote_candidate(&line, now).unwrap();
         }
     }
@@ -305,6 +308,7 @@ impl Pair {
                 source,
                 destination,
                 contents,
+                ..
             } = flight.transmit;
             if destination == address(flight.to) {
                 self.peers[flight.to].handle_datagram(at, source, destination, &contents);
