@@ -147,10 +147,13 @@ impl Servers {
         destination: SocketAddr,
         contents: &[u8],
     ) -> Incoming {
-        for path in &mut self.paths {
-            if !path.is_between(destination, source, false) {
-                continue;
-            }
+        // Answers to STUN questions first: a TURN server is often asked both.
+        let (stun, turn): (Vec<_>, Vec<_>) = self
+            .paths
+            .iter_mut()
+            .filter(|path| path.is_between(destination, source, false))
+            .partition(|path| path.server.kind == ServerKind::Stun);
+        for path in stun.into_iter().chain(turn) {
             let relayed = path.relayed();
             let (taken, data) = path.handle_datagram(now, contents);
             if taken {

@@ -305,6 +305,19 @@ fn a_stun_server_tells_the_address_from_outside() {
 }
 
 #[test]
+fn one_server_may_be_asked_both() {
+    let mut network = Network::new(FakeServer::new(), 0.0, 12);
+    network.start(ServerKind::Turn);
+    network.servers.add_server(server(ServerKind::Stun), network.now);
+    network.settle();
+    let report = network.servers.report();
+    assert!(
+        report[0].contains("relayed address") && report[1].contains("reflexive address"),
+        "{report:?}"
+    );
+}
+
+#[test]
 fn new_credentials_help_a_server_that_had_refused_the_old() {
     let mut network = Network::new(FakeServer::new(), 0.0, 9);
     network.servers.add_local(address(LOCAL), network.now);

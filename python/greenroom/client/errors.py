@@ -75,11 +75,15 @@ class SignalProtocolError(ConnectError):
 
 
 class MediaPathError(ConnectError):
-    """Signalling works but no media path was found; `candidate_pairs` lists what was tried."""
+    """Signalling works but no media path was found; `candidate_pairs` lists what was tried, `ice_servers` what
+    came of each STUN and TURN server."""
 
-    def __init__(self, message: str, *, candidate_pairs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, candidate_pairs: tuple[str, ...] = (), ice_servers: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.candidate_pairs = candidate_pairs
+        self.ice_servers = ice_servers
 
 
 class ConnectTimeoutError(ConnectError, TimeoutError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
+
+from .ice_servers import IceServerEntry
 
 DEFAULT_CONNECT_TIMEOUT_S = 15.0
 
@@ -15,7 +18,12 @@ class SessionOptions:
     """For the whole of connect: websocket, join and media path."""
     encrypted: bool = False
     """Asked for, and refused at connect as long as frames can't be encrypted."""
-    relay_only: bool = False
+    transport_policy: str = "all"
+    """Which candidates are used: all, nohost, relay."""
+    ice_servers: tuple[IceServerEntry, ...] = ()
+    """Used in place of those that the server names, if any."""
+    ssl_context: ssl.SSLContext | None = None
+    """How TLS is done, to the server and to TURN servers; None: as this machine is set up."""
     sdk_version: str = ""
     max_stream_payload_bytes: int | None = None
     """Of one incoming data stream; None for the default."""

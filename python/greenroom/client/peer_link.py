@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from livekit.protocol import rtc as proto
@@ -16,6 +16,9 @@ from greenroom.signalling.client_description import LocalTransport, RemoteTransp
 from greenroom.signalling.event_port import LoopEventPort
 from greenroom.signalling.media_parameters import PayloadType
 from greenroom.signalling.sdp import MediaKind
+
+from .ice_servers import IceServer, look_up
+from .network import Network
 
 _logger = logging.getLogger("livekit")
 
@@ -32,7 +35,7 @@ class PeerLink:
         controlling: bool,
         payload_types: Sequence[PayloadType],
         extensions: dict[MediaKind, Any],
-        include_loopback: bool,
+        network: Network,
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
         on_ice_state: Callable[[str], None] = lambda state: None,
@@ -70,8 +73,18 @@ class PeerLink:
         self.was_silent = False
         """When it ended, nothing had come for a while."""
         self._up_waiters: list[asyncio.Future[None]] = []
+        self._on_candidate = network.on_candidate
+        self._candidates: tuple[str, ...] = ()
+        self._servers: set[IceServer] = set()
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._failed_lookups: dict[str, str] = {}
         try:
-            self._candidates = tuple(self.peer.gather(include_loopback=include_loopback))
+            self._candidates = tuple(
+                self.peer.gather(
+                    include_loopback=network.include_loopback, transport_policy=network.transport_policy
+                )
+            )
+            self.use_servers(network.servers)
         except BaseException:
             self.close()
             raise
@@ -117,6 +130,26 @@ class PeerLink:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._up_waiters.append(future)
             await future
+
+    def use_servers(self, servers: Iterable[IceServer]) -> None:
+        """Ask these STUN and TURN servers, too; those that are asked already are not asked again."""
+        new = [server for server in servers if server not in self._servers]
+        self._servers.update(new)
+        if new and not self.closed:
+            task = asyncio.ensure_future(self._ask_servers(new))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+
+    async def _ask_servers(self, servers: Sequence[IceServer]) -> None:
+        async for server in look_up(servers, self._lookup_failed):
+            try:
+                self.peer.add_ice_server(server)
+            except _engine.EngineError as error:
+                _logger.warning("%s: the ICE server %s can't be used: %s", self.name, server.url, error)
+
+    def _lookup_failed(self, server: IceServer, reason: str) -> None:
+        _logger.info("%s: the ICE server %s can't be used: %s", self.name, server.url, reason)
+        self._failed_lookups[server.url] = reason
 
     def restart_ice(self) -> None:
         """The next offer carries new credentials. Nothing before the server's first description."""
@@ -196,8 +229,16 @@ class PeerLink:
         return future
 
     def candidate_pairs_tried(self) -> tuple[str, ...]:
+        return self._tried("candidate_pairs_tried")
+
+    def ice_servers_tried(self) -> tuple[str, ...]:
+        """`URL: what came of it`."""
+        failed = (f"{url}: {reason}" for url, reason in self._failed_lookups.items())
+        return (*self._tried("ice_servers_tried"), *failed)
+
+    def _tried(self, what: str) -> tuple[str, ...]:
         try:
-            return tuple(self.peer.stats()["transport"]["candidate_pairs_tried"])
+            return tuple(self.peer.stats()["transport"][what])
         except (_engine.EngineError, KeyError):
             return ()
 
@@ -206,6 +247,8 @@ class PeerLink:
         if self.closed:
             return
         self.closed = True
+        for task in self._lookups:
+            task.cancel()
         self._port.unregister(self.peer.handle)
         self.peer.close()
         self._end(ConnectionError(f"{self.name} connection is closed"))
@@ -245,6 +288,10 @@ class PeerLink:
         self.ice_state = "connected"
         self._wake_up_waiters()
 
+    def _local_candidate(self, candidate: str) -> None:
+        self._candidates = (*self._candidates, candidate)
+        self._on_candidate(self.name, candidate)
+
     def _failed(self, why: str) -> None:
         self._why_failed = why
         self._end(ConnectionError(why))
@@ -278,6 +325,7 @@ class PeerLink:
 _HANDLERS: dict[int, Callable[[PeerLink, Any], None]] = {
     _engine.ICE_STATE: PeerLink._ice_state,
     _engine.CONNECTED: PeerLink._connected,
+    _engine.LOCAL_CANDIDATE: PeerLink._local_candidate,
     _engine.FAILED: PeerLink._failed,
     _engine.CHANNEL_OPEN: PeerLink._channel_open,
     _engine.CHANNEL_MESSAGE: PeerLink._channel_message,

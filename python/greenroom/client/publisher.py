@@ -23,6 +23,7 @@ from greenroom.signalling.client_description import (
 from greenroom.signalling.sdp import SdpError, SessionDescription, parse
 
 from .errors import PublishTrackError
+from .network import Network
 from .peer_link import PeerLink
 
 _logger = logging.getLogger("livekit")
@@ -47,7 +48,7 @@ class Publisher:
     def __init__(
         self,
         *,
-        include_loopback: bool,
+        network: Network,
         send_offer: Callable[[proto.SessionDescription], None],
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
@@ -58,7 +59,7 @@ class Publisher:
             controlling=True,
             payload_types=tuple(PUBLISH_PAYLOADS.values()),
             extensions=PUBLISH_EXTENSIONS,
-            include_loopback=include_loopback,
+            network=network,
             on_message=on_message,
             on_failed=on_failed,
             on_ice_state=on_ice_state,

@@ -29,6 +29,7 @@ async def resume(session: Session) -> None:
     session.seen = seen
     try:
         reconnect = await _reconnect(session)
+        session.renew_ice_servers(reconnect)
         session.send("sync_state", sync_state(session))
         offer = session.subscriber.next_offer() if session.subscriber.negotiated else None
         session.start_signal()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import platform
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from livekit.protocol import models
@@ -28,7 +29,9 @@ from .errors import (
     UnsupportedOptionError,
 )
 from .events import EventQueue, Gate
+from .ice_servers import IceUrlError, parse_ice_url
 from .media_tracks import MediaTracks
+from .network import Network, transport_policy, usable_servers
 from .options import SessionOptions
 from .peer_link import PeerLink
 from .publications import Publications
@@ -94,6 +97,7 @@ class Session:
         self._url = ""
         self._alternative_urls: list[str] = []
         self._pings = (0, 0)
+        self._transport_policy = "all"
         self._signal: SignalConnection | None = None
         self._queued: deque[tuple[str, Any]] = deque()
         self._subscription_permission: proto.SubscriptionPermission | None = None
@@ -137,11 +141,11 @@ class Session:
                 "nothing was sent in the clear: leave out RoomOptions.encryption and "
                 "RoomOptions.e2ee to join without"
             )
-        if self.options.relay_only:
-            raise UnsupportedOptionError(
-                "ice_transport_type TRANSPORT_RELAY was asked for, and this version can't use TURN relays; "
-                "use TRANSPORT_ALL"
-            )
+        for url in (url for entry in self.options.ice_servers for url in entry.urls):
+            try:
+                parse_ice_url(url)
+            except IceUrlError as error:
+                raise InvalidUrlError(f"RtcConfiguration.ice_servers: {error}") from error
 
     def _query(self) -> dict[str, str]:
         return {
@@ -209,13 +213,15 @@ class Session:
                 self._first_of(primary.connected, self._end_before_connected),
             )
         except (ConnectTimeoutError, ConnectionError) as error:
-            pairs = primary.candidate_pairs_tried()
+            pairs, servers = primary.candidate_pairs_tried(), primary.ice_servers_tried()
             tried = "; ".join(pairs) or "none (no candidate of the server was reachable, or none came)"
+            relays = f"STUN and TURN servers: {'; '.join(servers)}; " if servers else ""
             raise MediaPathError(
                 f"signalling works but no media path to the server was found ({error}); candidate "
-                f"pairs tried: {tried}; "
+                f"pairs tried: {tried}; {relays}"
                 "check that UDP to the server's RTC ports, or TCP to its rtc.tcp_port, is open",
                 candidate_pairs=pairs,
+                ice_servers=servers,
             ) from error
 
     def make_media(self, join: proto.JoinResponse) -> PeerLink:
@@ -223,21 +229,54 @@ class Session:
         assert self._signal is not None
         self._pings = (join.ping_interval, join.ping_timeout)
         try:
-            self._make_peers(include_loopback=_is_loopback(self._signal.server_address))
+            self._make_peers(self._network(join.ice_servers, join.client_configuration))
         except _engine.EngineError as error:
             raise MediaPathError(f"no media connection could be made: {error}") from error
         return (self.subscriber if join.subscriber_primary else self.publisher).link
 
-    def _make_peers(self, *, include_loopback: bool) -> None:
+    def _network(
+        self, named: Iterable[proto.ICEServer], configuration: models.ClientConfiguration
+    ) -> Network:
+        assert self._signal is not None
+        servers = usable_servers(self.options.ice_servers, named, self.options.ssl_context)
+        policy = transport_policy(self.options.transport_policy, configuration)
+        if policy == "relay" and not any(server.kind == "turn" for server in servers):
+            raise MediaPathError(
+                "only relays may be used, and there is no TURN server: RtcConfiguration.ice_servers has none, "
+                "and the server named none; give one, or use TRANSPORT_ALL"
+            )
+        return Network(
+            include_loopback=_is_loopback(self._signal.server_address),
+            transport_policy=policy,
+            servers=servers,
+            on_candidate=self._trickle,
+        )
+
+    def _trickle(self, name: str, candidate: str) -> None:
+        target = proto.SignalTarget.PUBLISHER if name == "publisher" else proto.SignalTarget.SUBSCRIBER
+        init = json.dumps({"candidate": candidate, "sdpMid": "0", "sdpMLineIndex": 0})
+        self.send("trickle", proto.TrickleRequest(target=target, candidateInit=init))
+
+    def renew_ice_servers(self, reconnect: proto.ReconnectResponse) -> None:
+        """The server may name others when a session resumes, or others' credentials. MediaPathError when it wants
+        the media to go another way, which takes a new session."""
+        network = self._network(reconnect.ice_servers, reconnect.client_configuration)
+        if network.transport_policy != self._transport_policy:
+            raise MediaPathError("the server wants all media to go through relays from now on")
+        for link in (self.publisher.link, self.subscriber.link):
+            link.use_servers(network.servers)
+
+    def _make_peers(self, network: Network) -> None:
+        self._transport_policy = network.transport_policy
         self.publisher = Publisher(
-            include_loopback=include_loopback,
+            network=network,
             send_offer=lambda offer: self.send("offer", offer),
             on_message=self._on_data,
             on_failed=lambda why: self._on_media_failed("publisher", why),
             on_ice_state=lambda state: self._on_ice_state("publisher", state),
         )
         self.subscriber = Subscriber(
-            include_loopback=include_loopback,
+            network=network,
             on_message=self._on_data,
             on_failed=lambda why: self._on_media_failed("subscriber", why),
             on_ice_state=lambda state: self._on_ice_state("subscriber", state),

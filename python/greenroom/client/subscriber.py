@@ -19,6 +19,7 @@ from greenroom.signalling.client_description import (
 from greenroom.signalling.sdp import SessionDescription, parse
 from greenroom.signalling.stream_id import carried_track
 
+from .network import Network
 from .peer_link import PeerLink
 
 _logger = logging.getLogger("livekit")
@@ -39,7 +40,7 @@ class Subscriber:
     def __init__(
         self,
         *,
-        include_loopback: bool,
+        network: Network,
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
         on_started: Callable[[str, _engine.Receiver], None],
@@ -51,7 +52,7 @@ class Subscriber:
             controlling=False,
             payload_types=SUBSCRIBE_PAYLOADS,
             extensions=SUBSCRIBE_EXTENSIONS,
-            include_loopback=include_loopback,
+            network=network,
             on_message=on_message,
             on_failed=on_failed,
             on_ice_state=on_ice_state,

@@ -12,6 +12,7 @@ from livekit.protocol import models
 
 from greenroom import _engine
 from greenroom.client.errors import ConnectError
+from greenroom.client.ice_servers import IceServerEntry
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
 from greenroom.client.rpc_methods import RpcRegistry
 from greenroom.client.session import Session
@@ -73,7 +74,8 @@ class DataStreamOptions:
 
 @dataclass
 class RtcConfiguration:
-    """`ice_servers` empty: those the server names."""
+    """`ice_transport_type`: `TRANSPORT_RELAY` sends everything through TURN servers, `TRANSPORT_NOHOST` tells no
+    address of this machine. `ice_servers` empty: those the server names."""
 
     ice_transport_type: proto_room.IceTransportType.ValueType = proto_room.IceTransportType.TRANSPORT_ALL
     continual_gathering_policy: proto_room.ContinualGatheringPolicy.ValueType = (
@@ -393,6 +395,13 @@ _PUBLIC_ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
 }
 
 
+_TRANSPORT_POLICIES: dict[int, str] = {
+    proto_room.IceTransportType.TRANSPORT_RELAY: "relay",
+    proto_room.IceTransportType.TRANSPORT_NOHOST: "nohost",
+    proto_room.IceTransportType.TRANSPORT_ALL: "all",
+}
+
+
 def _session_options(options: RoomOptions) -> SessionOptions:
     rtc = options.rtc_config or RtcConfiguration()
     timeout = options.connect_timeout
@@ -404,6 +413,9 @@ def _session_options(options: RoomOptions) -> SessionOptions:
         else options.data_stream.max_payload_byte_length,
         connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S if timeout is None else timeout,
         encrypted=options.encryption is not None or options.e2ee is not None,
-        relay_only=rtc.ice_transport_type == proto_room.IceTransportType.TRANSPORT_RELAY,
+        transport_policy=_TRANSPORT_POLICIES[rtc.ice_transport_type],
+        ice_servers=tuple(
+            IceServerEntry(tuple(server.urls), server.username, server.password) for server in rtc.ice_servers
+        ),
         sdk_version=__version__,
     )

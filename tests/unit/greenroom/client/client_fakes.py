@@ -52,14 +52,19 @@ class FakePeer:
         self.calls: list[tuple[str, Any]] = []
         self.remote: dict[str, Any] | None = None
         self.candidates: list[str] = []
+        self.ice_servers: list[Any] = []
         self.closed = False
 
     def fire(self, kind: int, payload: Any = None) -> None:
         """Deliver one engine event, now."""
         LoopEventPort.of(self._loop)._callbacks[self.handle](kind, payload)
 
-    def gather(self, *, include_loopback: bool) -> list[str]:
+    def gather(self, *, include_loopback: bool, transport_policy: str) -> list[str]:
+        self.calls.append(("gather", (include_loopback, transport_policy)))
         return ["candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host"]
+
+    def add_ice_server(self, server: Any) -> None:
+        self.ice_servers.append(server)
 
     async def restarted(self) -> None:
         """Return when the server's half of an ICE restart has come."""

@@ -1,0 +1,129 @@
+"""Media and data through relays, over TCP, and from awkward networks; on both servers, with a real TURN server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from room_tools import RED, Ear, Rooms, camera, microphone, wait_for_picture, within
+from turn_server import PASSWORD, USERNAME, TurnServer, turn_server
+
+from livekit import rtc
+from livekit.rtc.room import proto_room
+
+from .servers import RoomServer
+
+Policy = proto_room.IceTransportType
+
+
+@pytest.fixture(scope="module")
+def turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnServer]:
+    with turn_server(tmp_path_factory.mktemp("coturn")) as server:
+        yield server
+
+
+@pytest.fixture(params=["livekit", "embedded"])
+def server(request: pytest.FixtureRequest) -> RoomServer:
+    found: RoomServer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def rooms(server: RoomServer, nothing_left: None):  # type: ignore[no-untyped-def]
+    joined = Rooms(server)
+    yield joined
+    await joined.leave()
+
+
+def through(
+    *urls: str,
+    policy: Policy.ValueType = Policy.TRANSPORT_RELAY,
+    username: str = USERNAME,
+    password: str = PASSWORD,
+    **options: Any,
+) -> rtc.RoomOptions:
+    """Options to use these servers."""
+    servers = [proto_room.IceServer(urls=list(urls), username=username, password=password)]
+    configuration = rtc.RtcConfiguration(ice_transport_type=policy, ice_servers=servers)
+    return rtc.RoomOptions(rtc_config=configuration, **options)
+
+
+def transports(room: rtc.Room) -> list[dict[str, Any]]:
+    """What the engine knows of the way of each connection that carries something."""
+    session = room._session
+    assert session is not None
+    links = {session.publisher.link, session.subscriber.link}
+    found = [link.peer.stats()["transport"] for link in links]
+    return [transport for transport in found if transport["dtls_state"] == "connected"]
+
+
+async def check_everything_flows(sender: rtc.Room, receiver: rtc.Room) -> None:
+    """Sound, picture and data from one to the other."""
+    tracks: dict[int, asyncio.Future[rtc.Track]] = {
+        kind: asyncio.get_running_loop().create_future()
+        for kind in (rtc.TrackKind.KIND_AUDIO, rtc.TrackKind.KIND_VIDEO)
+    }
+    packets: asyncio.Queue[rtc.DataPacket] = asyncio.Queue()
+    receiver.on("data_received", packets.put_nowait)
+    receiver.on("track_subscribed", lambda track, *_: tracks[track.kind].set_result(track))
+    async with microphone(sender, 700), camera(sender, RED):
+        audio = rtc.AudioStream(
+            await within(tracks[rtc.TrackKind.KIND_AUDIO]), sample_rate=48_000, num_channels=1
+        )
+        video = rtc.VideoStream(await within(tracks[rtc.TrackKind.KIND_VIDEO]))
+        await Ear(audio).wait_for_tone(700)
+        await wait_for_picture(video, RED)
+        await sender.local_participant.publish_data("by relay")
+        assert (await within(packets.get())).data == b"by relay"
+        await audio.aclose()
+        await video.aclose()
+
+
+@pytest.mark.parametrize("transport", ["udp"])
+async def test_relay_only_carries_everything(rooms: Rooms, turn: TurnServer, transport: str) -> None:
+    options = through(turn.url(transport))
+    alice, _ = await rooms.join("alice", options)
+    bob, _ = await rooms.join("bob", options)
+    await check_everything_flows(alice, bob)
+    for transports_of_one in (transports(alice), transports(bob)):
+        assert transports_of_one
+        for way in transports_of_one:
+            assert turn.is_relayed(way["local_candidate"])
+            assert all(" relay " in pair for pair in way["candidate_pairs_tried"])
+
+
+async def test_wrong_credentials_are_named(rooms: Rooms, turn: TurnServer) -> None:
+    options = through(turn.url("udp"), password="wrong", connect_timeout=5)
+    with pytest.raises(rtc.ConnectError, match="refused the credentials") as caught:
+        await rooms.join("alice", options)
+    assert caught.value.ice_servers[0].startswith(turn.url("udp"))
+
+
+async def test_without_a_turn_server_relay_only_fails_at_once(rooms: Rooms, turn: TurnServer) -> None:
+    with pytest.raises(rtc.ConnectError, match="there is no TURN server"):
+        await rooms.join("alice", through(turn.stun_url))
+
+
+async def test_reflexive_and_relayed_candidates_come_beside_those_of_the_host(
+    rooms: Rooms, turn: TurnServer
+) -> None:
+    options = through(turn.url("udp"), turn.stun_url, policy=Policy.TRANSPORT_ALL)
+    alice, _ = await rooms.join("alice", options)
+    bob, _ = await rooms.join("bob")
+    await check_everything_flows(alice, bob)
+    for way in transports(alice):
+        assert not turn.is_relayed(way["local_candidate"]), "the direct way is better"
+        reports = dict(line.split(": ", 1) for line in way["ice_servers_tried"])
+        assert reports[turn.url("udp")].startswith("relayed address 127.0.0.1:")
+        assert reports[turn.stun_url].startswith("reflexive address ")
+
+
+async def test_no_host_candidate_is_told(rooms: Rooms, turn: TurnServer) -> None:
+    alice, _ = await rooms.join("alice", through(turn.url("udp"), policy=Policy.TRANSPORT_NOHOST))
+    bob, _ = await rooms.join("bob")
+    await check_everything_flows(alice, bob)
+    session = alice._session
+    assert session is not None
+    assert not [line for line in session.publisher.link.local_transport.candidates if "typ host" in line]

@@ -1,0 +1,108 @@
+"""A real TURN server (coturn) on loopback, for tests of relayed media."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+USERNAME, PASSWORD = "user", "secret"
+_START_S = 10.0
+_RELAY_PORTS = (20_000, 29_999)
+
+
+@dataclass(frozen=True)
+class TurnServer:
+    port: int
+    tls_port: int
+    certificate: Path
+    """Self-signed: also its own authority."""
+    log: Path
+
+    def url(self, transport: str) -> str:
+        """For udp, tcp or tls."""
+        if transport == "tls":
+            return f"turns:127.0.0.1:{self.tls_port}"
+        return f"turn:127.0.0.1:{self.port}?transport={transport}"
+
+    @property
+    def stun_url(self) -> str:
+        return f"stun:127.0.0.1:{self.port}"
+
+    def is_relayed(self, address: str | None) -> bool:
+        """Whether an `IP:PORT` is on this server."""
+        host, _, port = (address or ":0").rpartition(":")
+        return host == "127.0.0.1" and _RELAY_PORTS[0] <= int(port) <= _RELAY_PORTS[1]
+
+    def trusting_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """(certificate, key) for 127.0.0.1 and localhost."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-keyout", str(key), "-out", str(certificate), "-days", "30", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+def _free_port() -> int:
+    """Free for TCP and UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port = int(tcp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                udp.bind(("127.0.0.1", port))
+                return port
+
+
+@contextlib.contextmanager
+def turn_server(folder: Path, *options: str) -> Iterator[TurnServer]:
+    """Run `turnserver` until the block ends; `options` are further ones of its command line."""
+    certificate, key = self_signed(folder)
+    server = TurnServer(_free_port(), _free_port(), certificate, folder / "turnserver.log")
+    command = [
+        *("turnserver", "-n", "--no-cli", "--log-file", "stdout", "--pidfile", str(folder / "pid")),
+        *("--userdb", str(folder / "turndb"), "--lt-cred-mech", "--realm", "greenroom.test"),
+        *("--user", f"{USERNAME}:{PASSWORD}", "--allow-loopback-peers"),
+        *("--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1"),
+        *("--listening-port", str(server.port), "--tls-listening-port", str(server.tls_port)),
+        *("--min-port", str(_RELAY_PORTS[0]), "--max-port", str(_RELAY_PORTS[1])),
+        *("--cert", str(certificate), "--pkey", str(key)),
+        *options,
+    ]
+    with server.log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            _wait_until_listening(server, process)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_listening(server: TurnServer, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    for port in (server.port, server.tls_port):
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"turnserver does not listen; its output:\n{server.log.read_text()[-3000:]}"
+                )
+            time.sleep(0.02)
