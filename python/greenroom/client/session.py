@@ -350,10 +350,13 @@ class Session:
         return self.publisher.link.alive and self.subscriber.link.alive
 
     def detach_signal(self) -> SignalConnection | None:
-        """Nothing is heard from the signal connection any more; it is the caller's to close."""
+        """Nothing is heard from the signal connection any more; it is the caller's to close. What the server may
+        not have got is said again when the session goes on."""
         signal, self._signal = self._signal, None
         if signal is not None:
             signal.mute()
+            if not self.closed:
+                self._queued.extendleft(reversed(signal.unconfirmed.take()))
         return signal
 
     def start_signal(self) -> None:

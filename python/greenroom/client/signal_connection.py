@@ -18,6 +18,7 @@ from greenroom.signalling.url import validate_url
 
 from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalProtocolError, TlsError
 from .refusals import refusal_error
+from .unconfirmed import Unconfirmed
 from .waiting import loop_time, run_within
 
 _logger = logging.getLogger("livekit")
@@ -45,6 +46,9 @@ class SignalConnection:
         self._ping_timer: asyncio.TimerHandle | None = None
         self._last_received_s = loop_time()
         self._closing = False
+        self._last_ping_ms = 0
+        self.unconfirmed = Unconfirmed()
+        """Requests that the server may not have got."""
         self.round_trip_time_ms = 0
         self.skipped_messages = 0
         """Frames that were no signal message."""
@@ -118,8 +122,9 @@ class SignalConnection:
             if timeout_s and silent_s > timeout_s:
                 self._closed(f"nothing from the server for {silent_s:.0f} s")
                 return
-            now_ms = int(time.time() * 1000)
-            self.send("ping_req", proto.Ping(timestamp=now_ms, rtt=self.round_trip_time_ms))
+            self._last_ping_ms = max(int(time.time() * 1000), self._last_ping_ms + 1)
+            self.send("ping_req", proto.Ping(timestamp=self._last_ping_ms, rtt=self.round_trip_time_ms))
+            self.unconfirmed.ping(self._last_ping_ms)
             self._ping_timer = loop.call_later(interval_s, tick)
 
         if interval_s > 0:
@@ -131,6 +136,7 @@ class SignalConnection:
             return
         try:
             self._unsent.put_nowait(encode_request(kind, message))
+            self.unconfirmed.sent(kind, message)
         except asyncio.QueueFull:
             self._closed(f"{_MAX_UNSENT} signal messages wait for a server that takes none")
 
@@ -191,6 +197,7 @@ class SignalConnection:
 
     def _take(self, kind: str, message: Any) -> None:
         if kind == "pong_resp":
+            self.unconfirmed.pong(message.last_ping_timestamp)
             self.round_trip_time_ms = max(0, int(time.time() * 1000) - message.last_ping_timestamp)
             return
         try:
