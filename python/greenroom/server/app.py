@@ -208,6 +208,7 @@ class Server:
     async def stop(self) -> None:
         """Say goodbye to everybody and free everything, in less than a second. Harmless twice."""
         if self._rooms is not None:
+            self._rooms.draining = True  # who comes while goodbye is said would be forgotten
             self._rooms.close(models.DisconnectReason.SERVER_SHUTDOWN)
         if self._http is not None and self._http.sessions:
             await asyncio.wait(self._http.sessions, timeout=CLOSE_LIMIT_S)
