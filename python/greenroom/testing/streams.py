@@ -102,17 +102,23 @@ class StreamTransport(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self._send("end", b"")
-            self._loop.call_soon(self._connection_lost, None, context=self._context)
+            self._lose_soon()
 
     def abort(self) -> None:
         if not self._lost:
             self._closing = True
             self._send("reset", b"")
+            self._lose_soon()
+
+    def _lose_soon(self) -> None:
+        if not self._loop.is_closed():
             self._loop.call_soon(self._connection_lost, None, context=self._context)
 
     # ---- the way to the other end ----
 
     def _send(self, kind: _Kind, data: bytes) -> None:
+        if self._loop.is_closed():
+            return  # collected after the end of the simulation
         latency_s = self._network.stream_latency_s(self.host, self.peer.host)
         self._last_arrival = max(self._last_arrival, self._loop.time() + latency_s)
         self._sent.append((self._last_arrival, kind, data))
