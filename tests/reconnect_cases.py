@@ -219,6 +219,42 @@ async def test_a_lost_session_is_restarted(pair: Pair, kind: str) -> None:
         assert pair.events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
 
 
+async def test_streams_go_on_after_a_restart(pair: Pair) -> None:
+    """Ours and those of a participant: they yield the same track of the new session."""
+    (track,) = _tracks(pair.room)
+    microphone = rtc.TrackSource.SOURCE_MICROPHONE
+    streams = [
+        rtc.AudioStream(track),
+        rtc.AudioStream.from_participant(
+            participant=pair.room.remote_participants["other"], track_source=microphone
+        ),
+    ]
+    async with camera(pair.other, GREEN):
+        picture, *_ = await pair.events.wait("track_subscribed")
+        stream = rtc.VideoStream(picture)
+        for _ in range(2):
+            await pair.room.simulate_scenario(Scenario.SIMULATE_FULL_RECONNECT)
+            await pair.events.wait("reconnected")
+            pair.events.all.clear()
+            await pair.events.until(lambda: len(_tracks(pair.room)) == 2, "both tracks")
+            assert track not in _tracks(pair.room)
+            for ears in streams:
+                await Ear(ears).wait_for_tone(900)
+        await wait_for_picture(stream, GREEN)
+        await stream.aclose()
+    await pair.room.disconnect()
+    for ears in streams:
+        assert await within(_drained(ears))
+        await ears.aclose()
+
+
+async def _drained(stream: rtc.AudioStream) -> bool:
+    """True when the stream ends."""
+    async for _ in stream:
+        pass
+    return True
+
+
 async def test_a_simulated_loss_of_signalling_is_resumed(pair: Pair) -> None:
     await pair.room.simulate_scenario(Scenario.Value("SIMULATE_SIGNAL_RECONNECT"))
     await pair.events.wait("reconnected")

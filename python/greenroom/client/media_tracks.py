@@ -69,9 +69,10 @@ class MediaTracks:
         track = TrackState(
             kind=info.type, name=info.name, sid=info.sid, muted=info.muted, publication=publication
         )
-        track.receiver = receiver
         track.facade = self._session.facade.make_track(track)
         publication.track = track
+        self._session.returning.track_back(publication, track)
+        track.set_receiver(receiver)
         publication.participant.tracks_changed()
         self._session.emit(
             "track_subscribed", track.facade, publication.facade, publication.participant.facade

@@ -80,6 +80,7 @@ def _add(session: Session, info: models.ParticipantInfo) -> ParticipantState:
 
 def _join(session: Session, info: models.ParticipantInfo) -> None:
     participant = _add(session, info)
+    session.returning.participant_back(participant)
     session.emit("participant_connected", participant.facade)
     if info.state == _ACTIVE:
         session.emit("participant_active", participant.facade)

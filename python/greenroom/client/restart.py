@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def leave_remotes(session: Session) -> None:
     """Everybody is gone until the new session tells who is there. Nothing the second time."""
     session.wishes.remember(session.state.remotes.values())
+    session.returning.hold(session.state.remotes.values())
     for participant in list(session.state.remotes.values()):
         participants.remove(session, participant)
     session.state.speaking.clear()
@@ -51,6 +52,7 @@ async def restart(session: Session) -> None:
     if not session.has_signal:
         raise SignalProtocolError("the signal connection was lost while joining anew")
     session.repeat_subscription_permission(renamed)
+    session.returning.restarted()
     await session.sender.send_again()
 
 

@@ -39,6 +39,7 @@ from .publisher import Publisher
 from .reconnect import LEAVE_TRIGGERS, LeaveAction, Trigger, leave_action, reason_name
 from .reconnector import Reconnector
 from .requests import Requests
+from .returning import Returning
 from .signal_connection import SignalConnection
 from .signals import AT_ONCE, WHEN_CONNECTED
 from .state import Facade, ParticipantState, RoomState
@@ -88,6 +89,7 @@ class Session:
         self.sid: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.sid.add_done_callback(_consume)
         self.wishes = Wishes(self)
+        self.returning = Returning()
         self.reconnector = Reconnector(self)
         self.restarted: list[Callable[[], None]] = []
         """Called when this session is given up for a new one: whatever waits on it must fail."""
@@ -506,6 +508,7 @@ class Session:
         state: RoomState | None = getattr(self, "state", None)
         for participant in () if state is None else state.by_sid.values():
             participant.tracks_changed()
+        self.returning.give_up()
         if not self.sid.done():
             self.sid.set_exception(RuntimeError("the room has no SID: it is not connected any more"))
         if not self._end_before_connected.done():

@@ -61,14 +61,19 @@ class TrackState:
     """Local: the public source, whose `_engine_source` the engine reads."""
     publication: PublicationState | None = None
     receiver: _engine.Receiver | None = None
-    receiver_callbacks: list[Callable[[], None]] = field(default_factory=list)
-    """Called after `receiver` changed, also to None."""
+    returning: bool = False
+    """The session restarts: another track is expected to take this one's place, and its followers."""
+    followers: list[Callable[[TrackState], None]] = field(default_factory=list)
+    """Called after `receiver` or `returning` changed, with the track that they follow now."""
     facade: Any = None
 
     def set_receiver(self, receiver: _engine.Receiver | None) -> None:
         self.receiver = receiver
-        for callback in list(self.receiver_callbacks):
-            callback()
+        self.changed()
+
+    def changed(self) -> None:
+        for follower in list(self.followers):
+            follower(self)
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,10 @@ class ParticipantState:
     """`is_encrypted` as users were last told."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
     """Called when its tracks changed, or when it left."""
+    returning: bool = False
+    """It left because the session restarts, and is expected back."""
+    successor: ParticipantState | None = None
+    """The same participant after a restart."""
     facade: Any = None
 
     @property

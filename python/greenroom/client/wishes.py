@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
+from .returning import likeness
 from .state import DEFAULT_SETTINGS, ParticipantState, PublicationState, TrackSettings
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class Wishes:
                 if len(self._kept) + 2 > MAX_WISHES:
                     return
                 wish = _Wish(publication.wanted, publication.settings)
-                self._kept[publication.sid] = self._kept[_likeness(publication)] = wish
+                self._kept[publication.sid] = self._kept[likeness(publication)] = wish
 
     def restore(self, publication: PublicationState) -> None:
         """A track is known (again): ask for it what was asked before."""
         if not self._kept:
             return
-        like = self._kept.pop(_likeness(publication), None)
+        like = self._kept.pop(likeness(publication), None)
         wish = self._kept.pop(publication.sid, None) or like
         if wish is None:
             return
@@ -85,8 +86,3 @@ def change_settings(session: Session, publication: PublicationState, settings: T
         priority=settings.priority,
     )
     session.send("track_setting", message)
-
-
-def _likeness(publication: PublicationState) -> tuple[str, int, int, str]:
-    info = publication.info
-    return (publication.participant.identity, info.type, info.source, info.name)

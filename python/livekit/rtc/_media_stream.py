@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -11,10 +12,13 @@ from greenroom import _engine
 from greenroom.signalling.event_port import LoopEventPort
 
 if TYPE_CHECKING:
+    from greenroom.client.state import TrackState
+
     from ._proto.track_pb2 import TrackSource
     from .participant import Participant
     from .track import Track
 
+_logger = logging.getLogger("livekit")
 _Item = TypeVar("_Item")
 _Popped_co = TypeVar("_Popped_co", covariant=True)
 
@@ -33,7 +37,8 @@ class EngineStream(Protocol[_Popped_co]):
 class MediaStream(Generic[_Item]):
     """Yields what one track (or one track of a participant after another) delivers, until it ends or is closed.
 
-    What was queued when the track ended is still delivered. Iterating after the end stops at once.
+    What was queued when the track ended is still delivered. Iterating after the end stops at once. A room that restarts
+    its session does not end it: it goes on with the same track of the new session.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -41,7 +46,11 @@ class MediaStream(Generic[_Item]):
         self._engine_stream: EngineStream[Any] | None = None
         self._event_port: LoopEventPort | None = None
         self._wake = asyncio.Event()
+        self._track: TrackState | None = None
+        """What is read, unless a participant is followed."""
         self._ended = False
+        self._source_ended = False
+        """The engine delivers no more; a track that is expected back may go on on another receiver."""
         self._closed = False
         self._dropped_before = 0
         self._follower: asyncio.Task[None] | None = None
@@ -69,15 +78,31 @@ class MediaStream(Generic[_Item]):
             self._event_port.release()
             raise
         self._event_port.register(self._engine_stream.handle, self._on_event)
-        self._ended = False
+        self._ended = self._source_ended = False
         self._wake.set()
 
     def _attach_track(self, track: Track) -> None:
+        self._track = track._state
         origin = media_origin(track)
-        if origin is None:
+        if origin is None and not self._track.returning:
             self._end()
-        else:
+            return
+        self._track.followers.append(self._on_track_changed)
+        if origin is not None:
             self._attach(origin)
+
+    def _on_track_changed(self, track: TrackState) -> None:
+        """Media comes on another receiver, of this track or of the one that replaces it; or none comes any more."""
+        self._track = track
+        if track.receiver is None:
+            if self._source_ended and not track.returning:
+                self._end()
+            return
+        try:
+            self._attach(track.receiver)
+        except _engine.EngineError as error:
+            _logger.warning("a stream of track %s can't go on: %s", track.sid, error)
+            self._end()
 
     def _detach(self) -> None:
         if self._engine_stream is None or self._event_port is None:
@@ -89,7 +114,8 @@ class MediaStream(Generic[_Item]):
 
     def _on_event(self, kind: int, _payload: Any) -> None:
         if kind == _engine.STREAM_ENDED:
-            self._ended = True
+            self._source_ended = True
+            self._ended = self._track is None or not self._track.returning
         self._wake.set()
 
     def _end(self) -> None:
@@ -115,6 +141,8 @@ class MediaStream(Generic[_Item]):
         if self._closed:
             return
         self._closed = True
+        if self._track is not None and self._on_track_changed in self._track.followers:
+            self._track.followers.remove(self._on_track_changed)
         if self._follower is not None:
             self._follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -132,9 +160,9 @@ class MediaStream(Generic[_Item]):
         unwatch: Callable[[], None] = participant._watch_tracks(changed.set)
         current: Any = None
         try:
-            while participant._in_room:
+            while (present := participant._current) is not None or participant._is_returning:
                 changed.clear()
-                origin = _origin_of_source(participant, source)
+                origin = None if present is None else _origin_of_source(present, source)
                 if origin is not None and origin is not current:
                     self._attach(origin)
                     current = origin

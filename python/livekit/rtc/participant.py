@@ -199,11 +199,24 @@ class Participant(ABC):  # noqa: B024 - made by the room only
         return self._room._joined_session
 
     @property
-    def _in_room(self) -> bool:
+    def _current(self) -> Participant | None:
+        """This participant as it is in the room now: after a restart another object. None when it is not there."""
+        known = self._state
+        while known.successor is not None:
+            known = known.successor
         session = self._session
         # A session that is just joining has no state yet, and this participant belongs to an earlier one.
         state = None if session.closed else getattr(session, "state", None)
-        return state is not None and self._state.sid in state.by_sid
+        present = state is not None and state.by_sid.get(known.sid) is known
+        return cast(Participant, known.facade) if present else None
+
+    @property
+    def _is_returning(self) -> bool:
+        """It left because the room restarts its session, and may be back in a moment."""
+        known = self._state
+        while known.successor is not None:
+            known = known.successor
+        return known.returning and not self._session.closed
 
     def _watch_tracks(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back when tracks of this participant come or go, or it leaves. Returns the function that

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models
@@ -61,11 +60,6 @@ class Track:
     @property
     def _receiver(self) -> _engine.Receiver | None:
         return self._state.receiver
-
-    @property
-    def _on_receiver_changed(self) -> list[Callable[[], None]]:
-        """Callbacks for when `_receiver` became another, or None."""
-        return self._state.receiver_callbacks
 
 
 class _LocalTrack(Track):
