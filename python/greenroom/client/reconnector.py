@@ -129,7 +129,7 @@ class Reconnector:
             except _FAILURES as error:
                 _logger.warning("reconnecting, attempt %d (%s) failed: %s", attempt.number, mode.value, error)
                 is_media = isinstance(error, MediaPathError)
-                session.try_other_url()
+                await session.addresses.use_next(session.token)
                 episode.failed(models.DisconnectReason.MEDIA_FAILURE if is_media else None)
             else:
                 if not session.closed:

@@ -61,6 +61,7 @@ def _take_join(session: Session, join: proto.JoinResponse) -> None:
     state.by_sid.pop(state.local.sid, None)
     state.local.info = join.participant
     state.by_sid[state.local.sid] = state.local
+    session.addresses.moved(join.alternative_url)
     old_metadata, state.room = state.room.metadata, join.room
     session.set_sid(join.room.sid)
     if old_metadata != join.room.metadata:

@@ -18,6 +18,7 @@ from greenroom.signalling.messages import CAPABILITIES, CLIENT_PROTOCOL, PROTOCO
 from greenroom.signalling.url import UrlError, signal_url
 
 from . import participants
+from .addresses import Addresses
 from .data import DataReceiver, DataSender
 from .data_kinds import DataKinds
 from .errors import (
@@ -25,7 +26,10 @@ from .errors import (
     ConnectTimeoutError,
     InvalidUrlError,
     MediaPathError,
+    ServerRefusedError,
+    ServerUnreachableError,
     SignalProtocolError,
+    TlsError,
     UnsupportedOptionError,
 )
 from .events import EventQueue, Gate
@@ -55,7 +59,6 @@ DisconnectReason = models.DisconnectReason
 
 MAX_QUEUED_REQUESTS = 4096
 """Requests made while reconnecting; further ones are dropped with a warning."""
-MAX_ALTERNATIVE_URLS = 16
 _ALWAYS_SENT = frozenset({"sync_state", "trickle", "offer", "answer", "simulate", "leave"})
 """These belong to one signal connection, and are of no use on a later one."""
 
@@ -96,8 +99,7 @@ class Session:
         self.seen: set[str] | None = None
         """While resuming: who was named in an update since."""
         self._events = EventQueue(facade.emit)
-        self._url = ""
-        self._alternative_urls: list[str] = []
+        self.addresses = Addresses("")
         self._pings = (0, 0)
         self._transport_policy = "all"
         self._signal: SignalConnection | None = None
@@ -115,15 +117,14 @@ class Session:
         """Join. On any error, and when cancelled, everything is freed before this raises."""
         self._check_options()
         deadline = loop_time() + self.options.connect_timeout_s
-        self.token, self._url = token, url
+        self.token, self.addresses = token, Addresses(url)
         try:
-            address = signal_url(url, self._query())
+            shown = signal_url(url, {})
         except UrlError as error:
             raise InvalidUrlError(str(error)) from error
         try:
-            shown = address.partition("?")[0]
             signal = await self._within(
-                deadline, f"opening the signal connection to {shown}", self.open_signal()
+                deadline, f"opening the signal connection to {shown}", self._open_anywhere()
             )
             kind, message = await self._within(
                 deadline, f"waiting for the join of {shown}", signal.receive_first()
@@ -162,9 +163,22 @@ class Session:
             "adaptive_stream": "0",
         }
 
+    async def _open_anywhere(self) -> SignalConnection:
+        """At the address given or, on LiveKit Cloud, in the first region that works."""
+        while True:
+            try:
+                return await self.open_signal()
+            except (ServerUnreachableError, ServerRefusedError, TlsError) as error:
+                if not await self.addresses.use_next(self.token):
+                    raise
+                _logger.warning("%s; trying %s", error, self.addresses.current)
+
     async def open_signal(self, **extra: str) -> SignalConnection:
         """Connect with the newest token, and `extra` in the query. ConnectError says why not."""
-        address = signal_url(self._url, {**self._query(), **extra})
+        try:
+            address = signal_url(self.addresses.current, {**self._query(), **extra})
+        except UrlError as error:  # one that the server named
+            raise InvalidUrlError(str(error)) from error
         # Kept at once: a cancellation that comes in the same moment must find it to close it.
         self._signal = signal = await SignalConnection.open(address, self.token)
         return signal
@@ -196,6 +210,7 @@ class Session:
         self.sender = DataSender(self)
         self.receiver = DataReceiver(self)
         self.server_version = join.server_info.version or join.server_version
+        self.addresses.moved(join.alternative_url)
         self.data_kinds = DataKinds(self)
         self.media = MediaTracks(self)
         participants.fill(self, list(join.other_participants))
@@ -337,7 +352,7 @@ class Session:
         if action is LeaveAction.END or not self._joined_room:
             self._end(leave.reason, f"the server ended the session: {reason_name(leave.reason)}")
             return
-        self._alternative_urls = [r.url for r in leave.regions.regions if r.url][:MAX_ALTERNATIVE_URLS]
+        self.addresses.named(region.url for region in leave.regions.regions)
         self.gate.pass_through(self.reconnector.trigger, LEAVE_TRIGGERS[action], "leave")
 
     # ---- used by reconnecting ----
@@ -370,12 +385,6 @@ class Session:
     def farewell(self, reason: int = DisconnectReason.CLIENT_INITIATED) -> tuple[str, proto.LeaveRequest]:
         action = proto.LeaveRequest.Action.DISCONNECT
         return "leave", proto.LeaveRequest(reason=reason, action=action)  # type: ignore[arg-type]
-
-    def try_other_url(self) -> None:
-        """The server's address did not work: take the next that it named, if any."""
-        if self._alternative_urls:
-            self._alternative_urls.append(self._url)
-            self._url = self._alternative_urls.pop(0)
 
     def drop_media(self) -> None:
         """This session's connections, and all that waits on them, are over; another session follows."""

@@ -127,7 +127,7 @@ async def test_a_resubscribed_track_keeps_its_object_on_new_ssrcs(
     the_track = room.remote_participants["bob"].track_publications["TR_b"].track
     assert the_track is not None
     changes: list[Any] = []
-    the_track._on_receiver_changed.append(lambda: changes.append(the_track._receiver))
+    the_track._state.followers.append(lambda state: changes.append(state.receiver))
     await connection.send(offer=server_offer(("audio", "PA_bob", "TR_b", 8), offer_id=3))
     await connection.expect("answer", count=3)
     assert changes == [the_track._receiver]
