@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from event_cases import *  # noqa: F403 - the tests
 from room_cases import *  # noqa: F403 - the tests
 
 import greenroom

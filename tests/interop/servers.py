@@ -29,11 +29,15 @@ class RoomServer:
 
     name: str
     url: str
+    api_key: str = API_KEY
+    api_secret: str = API_SECRET
 
-    def token(self, identity: str, room: str, **grants: object) -> str:
+    def token(self, identity: str, room: str, *, kind: str = "standard", **grants: object) -> str:
         """A token that joins `room`; `grants` are VideoGrants fields."""
         video = api.VideoGrants(room_join=True, room=room, **grants)  # type: ignore[arg-type]
-        token = api.AccessToken(API_KEY, API_SECRET).with_identity(identity).with_name(identity)
+        token = (
+            api.AccessToken(API_KEY, API_SECRET).with_identity(identity).with_name(identity).with_kind(kind)
+        )
         return token.with_grants(video).to_jwt()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from event_cases import *  # noqa: F403 - the tests
 from room_cases import *  # noqa: F403 - the tests
 
 from .servers import RoomServer

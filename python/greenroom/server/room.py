@@ -206,6 +206,7 @@ class Room:
         """
         if participant.closed:
             return
+        recorded = self.is_recorded()
         was_started = participant.started
         was_visible = was_started and not participant.hidden
         if self._participants.get(participant.identity) is participant:
@@ -222,6 +223,8 @@ class Room:
         participant.close()
         self.data.forget(participant)
         self.speakers.left(participant)
+        if self.is_recorded() != recorded:
+            self.send_room_update()
         if was_visible and replaced:
             self._updates.replaced(participant)
         elif was_visible:
