@@ -294,12 +294,19 @@ def _simulate_lost_resume(participant: Participant, scenario: messages.SimulateS
     participant.arm_lost_resume(before_messages=silent)
 
 
+def _simulate_candidate_protocol(participant: Participant, scenario: messages.SimulateScenario) -> None:
+    # TLS means a TURN relay; this server has none, and TCP gets through the same firewalls that let TLS through.
+    udp = scenario.switch_candidate_protocol == messages.CandidateProtocol.UDP
+    participant.use_tcp_only(not udp)
+
+
 _LONGEST_SIMULATION_S = 60
 _SIMULATIONS: dict[str, Callable[[Participant, messages.SimulateScenario], None]] = {
     "speaker_update": _simulate_speaker,
     "server_leave": _simulate_server_leave,
     "node_failure": _simulate_node_failure,
     "migration": _simulate_node_failure,
+    "switch_candidate_protocol": _simulate_candidate_protocol,
     "disconnect_signal_on_resume": _simulate_lost_resume,
     "disconnect_signal_on_resume_no_messages": _simulate_lost_resume,
 }

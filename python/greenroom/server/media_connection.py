@@ -32,6 +32,11 @@ class Port(Protocol):
     def unregister(self, handle: int) -> None: ...
 
 
+def is_tcp(candidate: str) -> bool:
+    """Whether a candidate line is one of ICE over TCP (RFC 6544)."""
+    return candidate.split()[2:3] in (["tcp"], ["TCP"])
+
+
 class MediaPlane:
     """The forwarding unit of one server, and the way its events come back."""
 
@@ -48,11 +53,15 @@ class MediaPlane:
         self.port = port
         self.counters = counters
         self.max_candidates = max_candidates
-        self._candidates = [c for c in sfu.candidates if not force_tcp or c.split()[2] == "tcp"]
+        self._candidates = [c for c in sfu.candidates if is_tcp(c) or not force_tcp]
 
-    def candidates(self, ufrag: str) -> list[str]:
+    @property
+    def has_tcp(self) -> bool:
+        return any(is_tcp(line) for line in self._candidates)
+
+    def candidates(self, ufrag: str, *, tcp_only: bool = False) -> list[str]:
         """The server's candidates as one peer connection's descriptions carry them."""
-        return [f"{line} ufrag {ufrag}" for line in self._candidates]
+        return [f"{line} ufrag {ufrag}" for line in self._candidates if is_tcp(line) or not tcp_only]
 
     def connect(self, *, controlling: bool, handlers: EventHandlers) -> MediaConnection:
         return MediaConnection(self, controlling=controlling, handlers=handlers)
@@ -67,6 +76,8 @@ class MediaConnection:
         self.transport = plane.sfu.create_transport(controlling=controlling)
         self.connected = False
         self.closed = False
+        self.tcp_only = False
+        """Leave UDP candidates of both sides out, from the next description on."""
         self._credentials = (self.transport.ice_ufrag, self.transport.ice_pwd)
         self._remote: tuple[str, str] | None = None
         self._pending_candidates: list[str] = []
@@ -76,7 +87,9 @@ class MediaConnection:
     def local(self) -> LocalTransport:
         """What to write into the next description."""
         ufrag, pwd = self._credentials
-        return LocalTransport(ufrag, pwd, self.transport.fingerprint, self._plane.candidates(ufrag))
+        return LocalTransport(
+            ufrag, pwd, self.transport.fingerprint, self._plane.candidates(ufrag, tcp_only=self.tcp_only)
+        )
 
     def restart_ice(self) -> None:
         """The next description carries new credentials. Nothing to restart before the first answer."""
@@ -129,7 +142,7 @@ class MediaConnection:
             self._plane.counters["candidates_dropped"] += 1
 
     def _add(self, candidate: str) -> None:
-        if candidate in self._known_candidates:
+        if candidate in self._known_candidates or (self.tcp_only and not is_tcp(candidate)):
             return
         if len(self._known_candidates) >= self._plane.max_candidates:
             self._plane.counters["candidates_dropped"] += 1

@@ -40,6 +40,8 @@ REFRESH_INTERVAL_S = 300.0
 EXCELLENT_SCORE = 4.5
 RESUME_GRACE_S = 5.0
 """How long a participant whose media path is dead may take to resume."""
+MAX_TCP_ONLY = 1000
+"""Identities of one room that are reached over TCP only; more are not remembered."""
 LOST_RESUME_S = 5.0
 """How long a simulated failure of the next resume stays armed."""
 
@@ -86,6 +88,8 @@ class Participant:
         self.single = SingleSubscriber(self, self.publisher.connection) if request.single_connection else None
         """The receiving half of a client with one connection for both directions; None for one with two."""
         self.subscriber = self.single or SubscriberConnection(self, room.plane)
+        tcp_only = self.identity in room.tcp_only
+        self.publisher.connection.tcp_only = self.subscriber.connection.tcp_only = tcp_only
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
         self.data.on_established = lambda: room.data.established(self)
         self.calls = ServerCalls(lambda packet: self.data.send(RELIABLE, packet))
@@ -180,6 +184,15 @@ class Participant:
             self.subscriber.resume()
         if self.takes_lost_resume(before_messages=False):
             session.finish()
+
+    def use_tcp_only(self, tcp_only: bool) -> None:
+        """From its next session on, which the client begins at once, reach this identity over TCP only, or freely."""
+        if not tcp_only:
+            self.room.tcp_only.discard(self.identity)
+        elif not self.room.plane.has_tcp:
+            _logger.info("%s can't be reached over TCP: the server has no tcp_port", self.identity)
+        elif len(self.room.tcp_only) < MAX_TCP_ONLY:
+            self.room.tcp_only.add(self.identity)
 
     def arm_lost_resume(self, *, before_messages: bool) -> None:
         """Let the next resume fail, should it come within LOST_RESUME_S."""

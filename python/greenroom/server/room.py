@@ -67,6 +67,8 @@ class Room:
         self.departure_timeout_s = settings.departure_timeout or config.departure_timeout_s
         self.created_at_ms = time.time_ns() // 1_000_000
         self.closed = False
+        self.tcp_only: set[str] = set()
+        """Identities that a simulation made fall back to TCP."""
         self.speakers = Speakers(self)
         self._loop = asyncio.get_running_loop()
         self.data = DataRouter(self)

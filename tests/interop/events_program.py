@@ -1,0 +1,90 @@
+"""One participant in a process of its own, run by either SDK's interpreter, that tells every event it gets.
+
+usage: PYTHON events_program.py URL TOKEN
+
+Publishes a tone, prints one JSON line per event with the short form of its arguments, and leaves when its standard
+input closes or it is disconnected. Uses only what both SDKs have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from livekit import rtc
+
+RATE_HZ = 48_000
+EVENTS = (
+    "participant_connected", "participant_disconnected", "participant_active", "local_track_published",
+    "local_track_unpublished", "local_track_subscribed", "track_published", "track_unpublished", "track_subscribed",
+    "track_unsubscribed", "track_muted", "track_unmuted", "active_speakers_changed", "room_metadata_changed",
+    "participant_metadata_changed", "participant_name_changed", "participant_attributes_changed",
+    "participant_permissions_changed", "connection_quality_changed", "data_received", "connection_state_changed",
+    "disconnected", "reconnecting", "reconnected", "room_updated", "token_refreshed",
+)  # fmt: skip
+
+
+def short(argument: Any) -> Any:
+    """A form that is the same in both SDKs and does not depend on SIDs."""
+    if isinstance(argument, (list, tuple)):
+        return [short(one) for one in argument]
+    if isinstance(argument, (str, int, float, dict)):
+        return argument
+    if isinstance(argument, rtc.DataPacket):
+        return argument.data.decode()
+    for name in ("identity", "name", "can_publish"):
+        if hasattr(argument, name):
+            return getattr(argument, name)
+    return type(argument).__name__
+
+
+def tell(event: str, *args: Any) -> None:
+    print(json.dumps({"event": event, "args": [short(a) for a in args]}), flush=True)
+
+
+async def play(source: rtc.AudioSource) -> None:
+    position, block = 0, RATE_HZ // 100
+    while True:
+        wave = np.sin((np.arange(block) + position) * (2 * np.pi * 600 / RATE_HZ)) * 10_000
+        await source.capture_frame(rtc.AudioFrame(wave.astype(np.int16).tobytes(), RATE_HZ, 1, block))
+        position += block
+
+
+async def main(url: str, token: str) -> None:
+    room = rtc.Room()
+    ended = asyncio.Event()
+    for event in EVENTS:
+        room.on(event, lambda *args, event=event: tell(event, *args))
+    room.on("disconnected", lambda *_: ended.set())
+    await room.connect(url, token)
+    source = rtc.AudioSource(RATE_HZ, 1, 200)
+    playing = asyncio.ensure_future(play(source))
+    await room.local_participant.publish_track(
+        rtc.LocalAudioTrack.create_audio_track("tone", source),
+        rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE),
+    )
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    tell("ready")
+    while not ended.is_set():
+        orders = asyncio.ensure_future(reader.readline())
+        over = asyncio.ensure_future(ended.wait())
+        await asyncio.wait([orders, over], return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if not orders.done() or not orders.result():
+            orders.cancel()
+            break
+        name, _, value = orders.result().decode().strip().partition(" ")
+        local = room.local_participant
+        await {"metadata": local.set_metadata, "name": local.set_name}[name](value)
+        tell(f"set_{name}")
+    playing.cancel()
+    await room.disconnect()
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""Events that the official SDK gets: on the embedded server what it gets on livekit-server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from event_cases import Admin
+from livekit.protocol import models
+from room_tools import Rooms, microphone, within
+
+from livekit import api
+
+from .peers import official_sdk_python
+from .servers import RoomServer
+
+_PROGRAM = Path(__file__).parent / "events_program.py"
+_LIMIT_S = 20.0
+_Event = tuple[str, list[Any]]
+
+
+class OfficialClient:
+    """The official SDK in its own process: what it tells, in order, and what it is asked to do."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.events: list[_Event] = []
+
+    async def until(self, matches: Callable[[_Event], bool], what: str) -> _Event:
+        """Read what it tells until something matches; the past included."""
+        for event in self.events:
+            if matches(event):
+                return event
+        assert self._process.stdout is not None
+        while True:
+            line = await asyncio.wait_for(self._process.stdout.readline(), _LIMIT_S)
+            assert line, f"it ended before {what}; it told {self.events}"
+            told = json.loads(line)
+            self.events.append((told["event"], told["args"]))
+            if matches(self.events[-1]):
+                return self.events[-1]
+
+    async def wait(self, name: str, *args: Any) -> _Event:
+        """Until this event came, with these arguments when some are given."""
+        return await self.until(
+            lambda event: event[0] == name and (not args or event[1] == list(args)), f"{name}{args}"
+        )
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.events]
+
+    async def order(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode() + b"\n")
+        await self._process.stdin.drain()
+
+
+@pytest.fixture(params=["embedded", "livekit"])
+async def official(
+    embedded: RoomServer, livekit: RoomServer, nothing_left: None, request: pytest.FixtureRequest
+) -> AsyncIterator[tuple[OfficialClient, Rooms, Admin]]:
+    server = {"embedded": embedded, "livekit": livekit}[request.param]
+    rooms = Rooms(server)
+    token = rooms.token("official", can_update_own_metadata=True)
+    process = await asyncio.create_subprocess_exec(
+        official_sdk_python(), _PROGRAM, server.url, token,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+            official = OfficialClient(process)
+            await official.wait("ready")
+            yield official, rooms, Admin(client.room, rooms.name)
+    finally:
+        await rooms.leave()
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except asyncio.TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_visit_as_the_official_sdk_sees_it(official: tuple[OfficialClient, Rooms, Admin]) -> None:
+    client, rooms, _ = official
+    room, events = await rooms.join("us", can_update_own_metadata=True)
+    await client.wait("participant_active", "us")
+    async with microphone(room, 900) as (publication, track):
+        await client.wait("track_subscribed", "tone", "tone", "us")
+        await client.until(lambda e: e[0] == "active_speakers_changed" and "us" in e[1][0], "our voice")
+        track.mute()
+        await client.wait("track_muted", "us", "tone")
+        track.unmute()
+        await client.wait("track_unmuted", "us", "tone")
+        await within(room.local_participant.set_metadata("m"))
+        await client.wait("participant_metadata_changed", "us", "", "m")
+        await within(room.local_participant.set_name("n"))
+        await client.wait("participant_name_changed", "us", "us", "n")
+        await within(room.local_participant.set_attributes({"k": "v"}))
+        await client.wait("participant_attributes_changed", {"k": "v"}, "us")
+        await events.wait("track_subscribed")
+        await client.wait("local_track_subscribed")
+        await within(room.local_participant.unpublish_track(publication.sid))
+        await client.wait("track_unpublished", "tone", "us")
+    await room.disconnect()
+    await client.wait("participant_disconnected", "us")
+    order = [
+        n
+        for n in client.names()
+        if n.startswith(("participant_connected", "participant_active", "track_", "participant_disc"))
+    ]
+    assert order == [
+        "participant_connected", "participant_active", "track_published", "track_subscribed", "track_muted",
+        "track_unmuted", "track_unsubscribed", "track_unpublished", "participant_disconnected",
+    ]  # fmt: skip
+    await client.wait("connection_quality_changed", "official", 2)
+    assert client.names().count("reconnecting") == 0
+
+
+async def test_what_an_administrator_does_reaches_the_official_sdk(
+    official: tuple[OfficialClient, Rooms, Admin],
+) -> None:
+    client, _, admin = official
+    await client.wait("local_track_published")
+    await client.order("metadata mine")
+    await client.wait("set_metadata")
+    await client.until(lambda e: e[0] == "participant_metadata_changed" and e[1][2] == "mine", "its metadata")
+    await admin.set_metadata("hall")
+    await client.wait("room_metadata_changed", "", "hall")
+    await admin.update("official", attributes={"k": "v"}, name="N")
+    await client.wait("participant_attributes_changed", {"k": "v"}, "official")
+    await client.wait("participant_name_changed", "official", "official", "N")
+    await admin.update("official", permission=models.ParticipantPermission(can_subscribe=True))
+    await client.wait("participant_permissions_changed", "official", False)
+    await client.wait("token_refreshed")
+    await admin.remove("official")
+    await client.wait("disconnected", 4)
+    assert "reconnecting" not in client.names()
