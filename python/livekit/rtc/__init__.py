@@ -36,7 +36,9 @@ from ._proto.video_frame_pb2 import (
     VideoCodec,
     VideoRotation,
 )
+from .audio_filter import AudioFilter
 from .audio_frame import AudioFrame
+from .audio_mixer import AudioMixer
 from .audio_resampler import AudioResampler, AudioResamplerQuality
 from .audio_source import AudioSource
 from .audio_stream import AudioFrameEvent, AudioStream, NoiseCancellationOptions
@@ -59,6 +61,13 @@ from .participant import (
     Participant,
     RemoteParticipant,
 )
+from .platform_audio import (
+    AudioDeviceInfo,
+    PlatformAudio,
+    PlatformAudioError,
+    PlatformAudioOptions,
+    PlatformAudioSource,
+)
 from .room import (
     ConnectError,
     DataPacket,
@@ -70,6 +79,7 @@ from .room import (
     SipDTMF,
 )
 from .rpc import RpcCallInfo, RpcError, RpcInterceptor, RpcInvocationData
+from .synchronizer import AVSynchronizer
 from .track import (
     AudioTrack,
     LocalAudioTrack,
@@ -90,8 +100,12 @@ from .video_source import VideoSource
 from .video_stream import VideoFrameEvent, VideoStream
 
 __all__ = [
+    "AVSynchronizer",
+    "AudioDeviceInfo",
+    "AudioFilter",
     "AudioFrame",
     "AudioFrameEvent",
+    "AudioMixer",
     "AudioResampler",
     "AudioResamplerQuality",
     "AudioSource",
@@ -134,6 +148,10 @@ __all__ = [
     "ParticipantKindDetail",
     "ParticipantState",
     "ParticipantTrackPermission",
+    "PlatformAudio",
+    "PlatformAudioError",
+    "PlatformAudioOptions",
+    "PlatformAudioSource",
     "RemoteAudioTrack",
     "RemoteParticipant",
     "RemoteTrack",

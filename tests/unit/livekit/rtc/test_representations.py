@@ -8,7 +8,17 @@ import pytest
 
 from livekit import rtc
 
-_ABSTRACT = {"EventEmitter", "FrameProcessor", "RpcInterceptor", "Participant", "TrackPublication", "Track"}
+_ABSTRACT = {
+    "EventEmitter",
+    "FrameProcessor",
+    "AudioFilter",
+    "PlatformAudio",
+    "PlatformAudioSource",
+    "RpcInterceptor",
+    "Participant",
+    "TrackPublication",
+    "Track",
+}
 _CLASSES = [
     name
     for name in rtc.__all__
