@@ -2,8 +2,8 @@
 
 usage: PYTHON reconnect_program.py URL TOKEN
 
-Publishes a tone, prints one JSON line per event, answers each data packet with what it said, and leaves when its
-standard input closes. Uses only what both SDKs have.
+Publishes a tone, prints one JSON line per event, answers each data packet with what it said, simulates the failures
+whose numbers it reads, and leaves when its standard input closes. Uses only what both SDKs have.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ TOLD = (
     "local_track_published",
     "local_track_unpublished",
     "local_track_republished",
+    "active_speakers_changed",
 )
 
 
@@ -43,12 +44,13 @@ async def play(source: rtc.AudioSource) -> None:
         position += block
 
 
-async def until_stdin_closes() -> None:
+async def follow_orders(room: rtc.Room) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
-    await reader.read()
+    while order := await reader.readline():
+        await room.simulate_scenario(int(order))
 
 
 async def main(url: str, token: str) -> None:
@@ -71,7 +73,7 @@ async def main(url: str, token: str) -> None:
         rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE),
     )
     tell("ready")
-    await until_stdin_closes()
+    await follow_orders(room)
     playing.cancel()
     await room.disconnect()
 

@@ -13,6 +13,7 @@ from room_tools import Ear, Rooms, microphone, within
 from tcp_proxy import TcpProxy
 
 from livekit import rtc
+from livekit.rtc.room import proto_room
 
 from .peers import official_sdk_python
 from .servers import RoomServer
@@ -40,6 +41,11 @@ class OfficialClient:
             line = await asyncio.wait_for(self._process.stdout.readline(), _LIMIT_S)
             assert line, f"it ended before {event}; it told {self.events}"
             self.events.append(json.loads(line)["event"])
+
+    async def simulate(self, kind: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{proto_room.SimulateScenarioKind.Value(kind)}\n".encode())
+        await self._process.stdin.drain()
 
 
 @pytest.fixture
@@ -106,3 +112,39 @@ async def test_the_official_sdk_restarts_when_its_session_is_gone(
     await events.wait("track_subscribed", count=2)
     assert room.remote_participants["official"].track_publications
     assert client.events.count("reconnecting") == 1
+
+
+_RESUMED = ["reconnecting", "reconnected"]
+_RESTARTED = ["reconnecting", "local_track_republished", "reconnected"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("SIMULATE_SIGNAL_RECONNECT", _RESUMED),
+        ("SIMULATE_NODE_FAILURE", _RESTARTED),
+        ("SIMULATE_MIGRATION", _RESTARTED),
+        ("SIMULATE_FORCE_TCP", _RESTARTED),
+        ("SIMULATE_FORCE_TLS", _RESTARTED),
+        ("SIMULATE_FULL_RECONNECT", _RESTARTED),
+        ("SIMULATE_DISCONNECT_SIGNAL_ON_RESUME", _RESTARTED),
+        ("SIMULATE_SERVER_LEAVE", ["disconnected"]),
+        ("SIMULATE_SPEAKER", ["active_speakers_changed"]),
+    ],
+)
+async def test_failures_that_the_official_sdk_simulates_on_the_embedded_server(
+    official: tuple[OfficialClient, TcpProxy, Rooms], kind: str, expected: list[str]
+) -> None:
+    client, _, rooms = official
+    _, events = await rooms.join("us")
+    await events.wait("track_subscribed")
+    client.events.clear()
+    await client.simulate(kind)
+    await client.wait(expected[-1])
+    life = {*_RESTARTED, "disconnected"} if kind != "SIMULATE_SPEAKER" else {"active_speakers_changed"}
+    assert [event for event in client.events if event in life] == expected
+    if expected[-1] == "reconnected":
+        track, *_ = await events.wait("track_subscribed", count=2 if expected is _RESTARTED else 1)
+        audible = rtc.AudioStream(track)
+        await Ear(audible).wait_for_tone(600)
+        await audible.aclose()
