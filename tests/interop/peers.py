@@ -14,6 +14,7 @@ import pytest
 LIVEKIT_SERVER_VERSION = "v1.13.4"
 OFFICIAL_SDK_VERSION = "1.2.1"
 AGENTS_VERSION = "1.8.9"
+NODE_SDK_VERSION = "1.1.0"
 
 _CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
@@ -88,6 +89,30 @@ def _agents_without_sdk(python: Path) -> Path:
         if entry.name not in ("rtc", "__pycache__"):
             (folder / "livekit" / entry.name).symlink_to(entry)
     return folder
+
+
+def node_sdk_folder() -> Path:
+    """A folder with the official SDK for Node installed; makes it when it is not cached."""
+    directory = _CACHE / f"rtc-node-{NODE_SDK_VERSION}"
+    complete = directory / "complete"
+    if complete.exists():
+        return directory
+    if shutil.which("npm") is None:
+        _unavailable("the SDK for Node can't be installed: no npm on PATH (apt-get install npm)")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "package.json").write_text('{"private": true}')
+    package = f"@livekit/rtc-node@{NODE_SDK_VERSION}"
+    installed = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund", package],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if installed.returncode != 0:
+        _unavailable(f"npm install {package} failed:\n{installed.stderr[-2000:]}")
+    complete.touch()
+    return directory
 
 
 def sdk_python(name: str) -> Path:

@@ -77,5 +77,6 @@ async def test_an_agent_is_dispatched_and_speaks(embedded: RoomServer, sdk: str,
 
             await client.agent_dispatch.delete_dispatch(dispatch.id, name)
             await events.wait("participant_disconnected")
+            assert "Traceback" not in _end_of(log)
         finally:
             await room.disconnect()

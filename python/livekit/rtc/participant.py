@@ -116,6 +116,11 @@ class Participant(ABC):  # noqa: B024 - made by the room only
         owned_info.facade = self
 
     @property
+    def _info(self) -> models.ParticipantInfo:
+        """livekit-agents reads the client protocol there, as the reference has it."""
+        return self._state.info
+
+    @property
     def sid(self) -> str:
         return self._state.sid
 

@@ -259,6 +259,19 @@ async def test_room_closes_after_all_left() -> None:
         assert harness.server.rooms.get("room") is None
 
 
+async def test_an_agent_that_leaves_an_empty_room_does_not_end_it_early() -> None:
+    async with Harness(empty_timeout_s=3600, departure_timeout_s=0) as harness:
+        agent = await harness.join("agent", kind="agent")
+        await agent.send(leave=messages.LeaveRequest())
+        await agent.closed()
+        assert harness.server.rooms.get("room") is not None
+        anna = await harness.join("anna")
+        agent = await harness.join("agent", kind="agent")
+        await anna.send(leave=messages.LeaveRequest())
+        assert (await agent.expect("leave")).reason == models.DisconnectReason.ROOM_CLOSED
+        assert harness.server.rooms.get("room") is None
+
+
 async def test_pings_are_answered(harness: Harness) -> None:
     anna = await harness.join("anna")
 

@@ -1,0 +1,113 @@
+"""LiveKit's SDK for Node on the embedded server, with our SDK at the other end: sound, data, text and calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from room_tools import Ear, Events, play, running, within
+
+from livekit import rtc
+
+from .peers import node_sdk_folder
+from .servers import RoomServer
+
+_HERE = Path(__file__).parent
+_TONE_HZ = 660.0
+
+
+def _command(sdk: str) -> tuple[list[str], Path]:
+    """What starts the mirror, and where."""
+    return ["node", str(_HERE / f"{sdk}_peer.mjs")], node_sdk_folder()
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text()[-2000:]
+
+
+async def _until_ready(output: asyncio.StreamReader, log: Path) -> None:
+    """Skip what the SDK logs."""
+    said = [b""]
+    while said[-1].strip() != b"READY":
+        said.append(await output.readline())
+        assert said[-1], f"the peer never connected: {said[-5:]}\n{_end_of(log)}"
+
+
+@contextlib.asynccontextmanager
+async def _mirror(
+    server: RoomServer, sdk: str, room: str, log: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A connected mirror, a process of its own."""
+    command, folder = await asyncio.to_thread(_command, sdk)
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *(server.url, server.token(sdk, room), sdk),
+            cwd=folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=output,
+        )
+    try:
+        assert process.stdout is not None
+        await asyncio.wait_for(_until_ready(process.stdout, log), 30)
+        rest = asyncio.create_task(process.stdout.read())  # a full pipe would stop the peer
+        yield process
+        rest.cancel()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.timeout(1600)  # the first run may have to build the peer
+@pytest.mark.parametrize("sdk", ["node"])
+async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) -> None:
+    name = f"other-sdks-{sdk}"
+    room, texts = rtc.Room(), asyncio.Queue[str]()
+    events, readers = Events(room), set[asyncio.Task[None]]()
+
+    async def read(reader: rtc.TextStreamReader) -> None:
+        texts.put_nowait(await reader.read_all())
+
+    room.register_text_stream_handler(
+        "answer", lambda reader, _: readers.add(asyncio.ensure_future(read(reader)))
+    )
+    async with _mirror(embedded, sdk, name, tmp_path / "peer.log") as process:
+        await room.connect(embedded.url, embedded.token("tester", name))
+        local = room.local_participant
+
+        async def greet(data: rtc.RpcInvocationData) -> str:
+            return f"{data.caller_identity}, {data.payload}: hello"
+
+        local.register_rpc_method("greet", greet)
+        assert list(room.remote_participants) == [sdk]
+
+        # sound there and back
+        source = rtc.AudioSource(48_000, 1)
+        track = rtc.LocalAudioTrack.create_audio_track("voice", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        async with running(play(source, _TONE_HZ)):
+            await within(local.publish_track(track, options))
+            echo, publication, _ = await events.wait("track_subscribed")
+            assert publication.name == "mirror"
+            await Ear(rtc.AudioStream(echo)).wait_for_tone(_TONE_HZ)
+
+        # data, text, and calls both ways
+        await local.publish_data(b"how are you", topic="ask")
+        (packet,) = await events.wait("data_received", lambda p: p.topic == "answer")
+        assert (packet.data, packet.participant.identity) == (b"re: how are you", sdk)
+        await local.send_text("long " * 5000, topic="ask")
+        assert await within(texts.get()) == "re: " + "long " * 5000
+        answer = await local.perform_rpc(destination_identity=sdk, method="greet", payload="tester")
+        assert answer == f"{sdk} greets tester"
+        await local.publish_data(b"", topic="call")
+        (packet,) = await events.wait("data_received", lambda p: p.topic == "called")
+        assert packet.data.decode() == f"{sdk}, {sdk}: hello"
+
+        await local.publish_data(b"", topic="bye")
+        await events.wait("participant_disconnected")
+        assert await within(process.wait()) == 0
+    await room.disconnect()
