@@ -54,6 +54,9 @@ class AgentDispatchService:
             room = self._rooms.create(request.room, RoomConfiguration())
         else:
             room = self._room(request.room)
+        if len(self._agents.dispatches(room)) >= limits.dispatches_per_room:
+            message = f"the room has {limits.dispatches_per_room} dispatches: delete some first"
+            raise TwirpError("resource_exhausted", message)
         dispatch = api.RoomAgentDispatch(
             agent_name=request.agent_name,
             metadata=request.metadata,

@@ -15,6 +15,7 @@ from livekit.protocol import agent
 from . import ids
 from .agent_worker import AgentWorker, Declined, deployment_error, simulated_job
 from .join_response import server_info
+from .pace import Pace
 from .refusal import Refusal
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class AgentSocket:
         self._key_pair = (key, config.keys[key])
         self._server_info = server_info(node_id, config.region)
         self._json = False
+        self._pace = Pace(config.limits.signalling_rate_per_s, config.limits.signalling_burst)
         self._outgoing: asyncio.Queue[agent.ServerMessage] = asyncio.Queue(config.limits.outgoing_messages)
         self._jobs: set[asyncio.Task[None]] = set()
         self._transport: asyncio.BaseTransport | None = None
@@ -64,6 +66,7 @@ class AgentSocket:
             self._agents.register(worker)
             while (message := await self._receive()) is not None:
                 self._handle(worker, message)
+                await asyncio.sleep(self._pace.delay_s(asyncio.get_running_loop().time()))
         except (_Malformed, asyncio.TimeoutError) as error:
             self._counters["agent_connections_refused"] += 1
             _logger.warning("an agent connection is closed: %s", str(error) or "it did not register in time")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("greenroom.server")
 
+REMEMBERED_JOBS = 200
+"""Of one dispatch; beyond them the oldest that have ended are forgotten."""
 LEAVE_LIMIT_S = 3.0
 """How long an agent whose dispatch was deleted may take to leave by itself."""
 
@@ -40,6 +42,13 @@ class Dispatch:
         """Those that have a job, or for which a worker is being asked."""
         self.jobs: dict[str, tuple[AgentWorker, agent.Job]] = {}
         self.launching: set[asyncio.Task[None]] = set()
+
+    def keep(self, worker: AgentWorker, job: agent.Job) -> None:
+        """Remember a job and who runs it."""
+        self.jobs[job.id] = (worker, job)
+        ended = [job_id for job_id, (owner, _) in self.jobs.items() if job_id not in owner.jobs]
+        for job_id in ended[: max(0, len(self.jobs) - REMEMBERED_JOBS)]:
+            del self.jobs[job_id]
 
     def snapshot(self) -> agent_dispatch.AgentDispatch:
         """The dispatch with the present state of its jobs."""
@@ -179,7 +188,7 @@ class Agents(RoomListener):
                 if refusal.final:
                     return
             else:
-                dispatch.jobs[job.id] = (worker, job)
+                dispatch.keep(worker, job)
                 return
         _logger.warning("no worker of %r takes the job for room %s", key.agent_name, dispatch.room.name)
         dispatch.served.discard(job_key)  # the next worker that registers may
@@ -218,6 +227,8 @@ class Agents(RoomListener):
         for worker, job in self._jobs(participant.room):
             if job.state.participant_identity == participant.identity:
                 worker.terminate(job.id, error="agent worker left the room")
+        for dispatch in self.dispatches(participant.room):
+            dispatch.served = {key for key in dispatch.served if key[2] != participant.sid}
 
     def _jobs(self, room: Room) -> Iterable[tuple[AgentWorker, agent.Job]]:
         return [pair for dispatch in self.dispatches(room) for pair in dispatch.jobs.values()]

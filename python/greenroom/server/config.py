@@ -29,6 +29,8 @@ class Limits:
     signalling_rate_per_s: float = 200.0
     """Messages that one signal connection may send; after a burst, faster ones wait unread, and are counted."""
     signalling_burst: int = 1000
+    dispatches_per_room: int = 500
+    """Agents that the API may send into one room; one more is refused."""
     requests_in_progress: int = 10_000
     """HTTP requests and signal connections at once; one more is answered 503."""
     token_bytes: int = 256 * 1024

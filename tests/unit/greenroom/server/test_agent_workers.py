@@ -14,7 +14,7 @@ from livekit.protocol.agent import JobStatus, JobType
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from server_fakes import PATIENCE_S, Harness, SignalClient
 
-from greenroom.server import agent_worker, agents
+from greenroom.server import Limits, agent_worker, agents
 from livekit import api
 
 
@@ -310,6 +310,32 @@ async def test_a_worker_tries_itself_out(harness: Harness) -> None:
     room = models.Room(name="test")
     await worker.send(simulate_job=agent.SimulateJobRequest(room=room))
     assert (await worker.take()).job.room.name == "test"
+
+
+async def test_what_is_remembered_is_bounded(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "REMEMBERED_JOBS", 3)
+    worker = await register(harness, type=JobType.JT_PARTICIPANT)
+    await harness.join("anna")
+    await worker.take()
+    for number in range(6):
+        guest = await harness.join(f"guest{number}")
+        job = (await worker.take()).job
+        await worker.send(update_job=agent.UpdateJobStatus(job_id=job.id, status=JobStatus.JS_SUCCESS))
+        await worker.settle()
+        await guest.send(leave={})
+        await guest.closed()
+    dispatch = dispatch_of(harness)
+    assert len(dispatch.jobs) == 3
+    assert len(dispatch.served) == 1
+    assert JobStatus.JS_RUNNING in {job.state.status for _, job in dispatch.jobs.values()}
+
+
+async def test_dispatches_of_a_room_are_bounded() -> None:
+    async with Harness(limits=Limits(dispatches_per_room=2)) as harness, client(harness) as server:
+        request = api.CreateAgentDispatchRequest(room="room", agent_name="helper")
+        await server.agent_dispatch.create_dispatch(request)
+        with pytest.raises(api.TwirpError, match="the room has 2 dispatches"):
+            await server.agent_dispatch.create_dispatch(request)
 
 
 async def test_dispatches_where_rooms_must_exist() -> None:
