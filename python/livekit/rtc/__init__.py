@@ -54,6 +54,7 @@ from .data_stream import (
 from .e2ee import E2EEManager, E2EEOptions, KeyProviderOptions
 from .event_emitter import EventEmitter
 from .frame_processor import FrameProcessor
+from .media_devices import MediaDevices
 from .participant import (
     ConnectionQuality,
     DegradationPreference,
@@ -142,6 +143,7 @@ __all__ = [
     "LocalTrack",
     "LocalTrackPublication",
     "LocalVideoTrack",
+    "MediaDevices",
     "NoiseCancellationOptions",
     "Participant",
     "ParticipantKind",
