@@ -145,6 +145,7 @@ def _room_moved(session: Session, message: proto.RoomMovedResponse) -> None:
     state.speaking.pop(state.local.sid, None)
     state.room, state.local.info = message.room, message.participant
     state.by_sid[state.local.sid] = state.local
+    session.set_sid(message.room.sid)
     session.emit("moved")
     for info in message.other_participants:
         participants.apply_update(session, info)
