@@ -65,15 +65,17 @@ logging:
 
 
 @contextlib.contextmanager
-def livekit_server(log: Path) -> Iterator[RoomServer]:
-    """Run livekit-server on loopback until the block ends; its output goes to `log`."""
+def livekit_server(log: Path, more: str = "") -> Iterator[RoomServer]:
+    """Run livekit-server on loopback until the block ends; its output goes to `log`. `more` is YAML to be added."""
     binary = livekit_server_binary()
     port = free_port()
     config = _LIVEKIT_CONFIG.format(
         port=port, tcp_port=free_port(), udp_port=free_port(socket.SOCK_DGRAM), key=API_KEY, secret=API_SECRET
     )
     with log.open("wb") as output:
-        process = subprocess.Popen([binary, "--config-body", config], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [binary, "--config-body", config + more], stdout=output, stderr=subprocess.STDOUT
+        )
         try:
             _wait_until_healthy(f"http://127.0.0.1:{port}/", process, log)
             yield RoomServer("livekit-server", f"ws://127.0.0.1:{port}")
