@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -113,6 +114,28 @@ def node_sdk_folder() -> Path:
         _unavailable(f"npm install {package} failed:\n{installed.stderr[-2000:]}")
     complete.touch()
     return directory
+
+
+def go_peer_binary() -> Path:
+    """Our small program on the official SDK for Go; builds it when this version of it is not cached."""
+    source = Path(__file__).with_name("go_peer")
+    digest = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(source.iterdir()))).hexdigest()[:12]
+    binary = _CACHE / f"go-peer-{digest}"
+    if binary.exists():
+        return binary
+    if shutil.which("go") is None:
+        _unavailable("the peer in Go can't be built: no Go toolchain on PATH (apt-get install golang)")
+    built = subprocess.run(
+        ["go", "build", "-o", str(binary), "."],
+        cwd=source,
+        env={**os.environ, "GOSUMDB": "off", "GOFLAGS": "-mod=mod"},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    if built.returncode != 0:
+        _unavailable(f"go build of {source} failed:\n{built.stderr[-2000:]}")
+    return binary
 
 
 def sdk_python(name: str) -> Path:

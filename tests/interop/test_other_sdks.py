@@ -1,4 +1,4 @@
-"""LiveKit's SDK for Node on the embedded server, with our SDK at the other end: sound, data, text and calls."""
+"""LiveKit's SDKs for Node and Go on the embedded server, with our SDK at the other end: sound, data, text and calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from room_tools import Ear, Events, play, running, within
 
 from livekit import rtc
 
-from .peers import node_sdk_folder
+from .peers import go_peer_binary, node_sdk_folder
 from .servers import RoomServer
 
 _HERE = Path(__file__).parent
@@ -21,7 +21,9 @@ _TONE_HZ = 660.0
 
 def _command(sdk: str) -> tuple[list[str], Path]:
     """What starts the mirror, and where."""
-    return ["node", str(_HERE / f"{sdk}_peer.mjs")], node_sdk_folder()
+    if sdk == "node":
+        return ["node", str(_HERE / "node_peer.mjs")], node_sdk_folder()
+    return [str(go_peer_binary())], _HERE
 
 
 def _end_of(log: Path) -> str:
@@ -63,7 +65,7 @@ async def _mirror(
 
 
 @pytest.mark.timeout(1600)  # the first run may have to build the peer
-@pytest.mark.parametrize("sdk", ["node"])
+@pytest.mark.parametrize("sdk", ["node", "go"])
 async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) -> None:
     name = f"other-sdks-{sdk}"
     room, texts = rtc.Room(), asyncio.Queue[str]()

@@ -34,6 +34,7 @@ def change_permission(participant: Participant, permission: models.ParticipantPe
     for publication in participant.publisher.tracks():
         if not may_publish_source(permission, publication.info.source):
             participant.publisher.revoke(publication)
+    participant.has_published = permission.can_publish and participant.publisher.connection.connected
     for publication in room.announced_publications():
         if publication.publisher is not participant:
             participant.subscriptions.reconcile(publication)

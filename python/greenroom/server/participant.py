@@ -75,6 +75,8 @@ class Participant:
         self.last_reliable_sequence = 0
         self.session: Session | None = None
         self.publications: dict[str, Publication] = {}
+        self.has_published = False
+        """As livekit-server counts publishers: it stays so when the last track ends."""
         self._subscription_permission: messages.SubscriptionPermission | None = None
         self._rated: set[str] = set()
         self.was_active = False
@@ -130,7 +132,7 @@ class Participant:
             name=self.name,
             version=self.version,
             permission=self.permission,
-            is_publisher=bool(self.publications),
+            is_publisher=self.has_published,
             kind=self.kind,
             kind_details=[d.upper() for d in self.claims.kind_details if d in KIND_DETAIL_NAMES],
             attributes=self.attributes,
@@ -303,6 +305,7 @@ class Participant:
     def publish(self, publication: Publication) -> None:
         """The track's media path is up: everybody is told, and those who want it are subscribed."""
         self.publications[publication.sid] = publication
+        self.has_published = True
         self.room.track_published(publication)
 
     def unpublish(self, publication: Publication) -> None:

@@ -127,7 +127,7 @@ class Room:
     def count(self) -> tuple[int, int]:
         """Participants and publishers, those left out that do not count."""
         counted = [p for p in self.started_participants() if not p.dependent]
-        return len(counted), sum(1 for p in counted if p.publications)
+        return len(counted), sum(1 for p in counted if p.has_published)
 
     def is_recorded(self) -> bool:
         egress = models.ParticipantInfo.Kind.EGRESS

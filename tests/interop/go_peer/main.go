@@ -1,0 +1,102 @@
+// The mirror in LiveKit's SDK for Go: plays back what it hears, answers data, text and calls, and calls back.
+//
+// usage: go_peer URL TOKEN NAME
+package main
+
+import (
+	"fmt"
+	"os"
+
+	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/webrtc/v4"
+)
+
+func main() {
+	url, token, name := os.Args[1], os.Args[2], os.Args[3]
+	left := make(chan struct{})
+	ready := make(chan *lksdk.Room, 1)
+	var room *lksdk.Room
+
+	callback := lksdk.NewRoomCallback()
+	callback.OnDataPacket = func(packet lksdk.DataPacket, from lksdk.DataReceiveParams) {
+		user, ok := packet.(*lksdk.UserDataPacket)
+		if !ok {
+			return
+		}
+		switch user.Topic {
+		case "ask":
+			say(room, "answer", "re: "+string(user.Payload), from.SenderIdentity)
+		case "call":
+			go callBack(room, name, from.SenderIdentity)
+		case "bye":
+			close(left)
+		}
+	}
+	callback.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+		go func() {
+			room := <-ready
+			ready <- room
+			mirror(room, track)
+		}()
+	}
+	var err error
+	room, err = lksdk.ConnectToRoomWithToken(url, token, callback, lksdk.WithAutoSubscribe(true))
+	must(err)
+	ready <- room
+	must(room.RegisterRpcMethod("greet", func(data lksdk.RpcInvocationData) (string, error) {
+		return name + " greets " + data.Payload, nil
+	}))
+	must(room.RegisterTextStreamHandler("ask", func(reader *lksdk.TextStreamReader, from string) {
+		go func() {
+			options := lksdk.StreamTextOptions{Topic: "answer", DestinationIdentities: []string{from}}
+			room.LocalParticipant.SendText("re: "+reader.ReadAll(), options)
+		}()
+	}))
+	fmt.Println("READY")
+	<-left
+	room.Disconnect()
+}
+
+// mirror publishes the packets of a track as a track of its own.
+func mirror(room *lksdk.Room, track *webrtc.TrackRemote) {
+	echo, err := lksdk.NewLocalTrack(track.Codec().RTPCodecCapability)
+	must(err)
+	options := &lksdk.TrackPublicationOptions{Name: "mirror", Source: livekit.TrackSource_MICROPHONE}
+	_, err = room.LocalParticipant.PublishTrack(echo, options)
+	must(err)
+	for {
+		packet, _, err := track.ReadRTP()
+		if err != nil {
+			return
+		}
+		packet.Extensions, packet.Extension = nil, false
+		must(echo.WriteRTP(packet, nil))
+	}
+}
+
+func say(room *lksdk.Room, topic, words, to string) {
+	must(room.LocalParticipant.PublishDataPacket(
+		lksdk.UserData([]byte(words)),
+		lksdk.WithDataPublishTopic(topic),
+		lksdk.WithDataPublishReliable(true),
+		lksdk.WithDataPublishDestination([]string{to}),
+	))
+}
+
+func callBack(room *lksdk.Room, name, to string) {
+	answer, err := room.LocalParticipant.PerformRpc(lksdk.PerformRpcParams{
+		DestinationIdentity: to,
+		Method:              "greet",
+		Payload:             name,
+	})
+	must(err)
+	say(room, "called", *answer, to)
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
