@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
+from .http_route import HttpRoute
 from .waiting import loop_time
 
 _logger = logging.getLogger("livekit")
@@ -27,9 +28,10 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 class Addresses:
     """`current` is where the next signal connection goes. `use_next` after it has failed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, route: HttpRoute | None = None) -> None:
         self.current = url
         self._home = url
+        self._route = route or HttpRoute()
         self._alternatives: list[str] = []
         self._regions_expire_s = 0.0
 
@@ -52,7 +54,7 @@ class Addresses:
         anew. Elsewhere the addresses take turns.
         """
         if not self._alternatives and is_cloud(self._home) and loop_time() >= self._regions_expire_s:
-            regions, fresh_s = await fetch_regions(self._home, token)
+            regions, fresh_s = await fetch_regions(self._home, token, self._route)
             self._regions_expire_s = loop_time() + max(fresh_s, SHORTEST_REGIONS_LIFE_S)
             self.named(regions)
         if not self._alternatives:
@@ -68,7 +70,7 @@ def is_cloud(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith(_CLOUD_HOSTS)
 
 
-async def fetch_regions(url: str, token: str) -> tuple[list[str], float]:
+async def fetch_regions(url: str, token: str, route: HttpRoute | None = None) -> tuple[list[str], float]:
     """The URLs of a cloud's regions, the nearest first, and for how many seconds they hold. None on any failure."""
     parts = urlsplit(url)
     scheme = _HTTP_SCHEMES.get(parts.scheme, parts.scheme)
@@ -78,7 +80,9 @@ async def fetch_regions(url: str, token: str) -> tuple[list[str], float]:
         headers = {"Authorization": f"Bearer {token}"}
         async with (
             aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.DummyCookieJar()) as http,
-            http.get(address, timeout=timeout, raise_for_status=True) as response,
+            http.get(
+                address, timeout=timeout, raise_for_status=True, **(route or HttpRoute()).arguments(address)
+            ) as response,
         ):
             text = await response.content.read(_MAX_REGIONS_BYTES)
             fresh_s = _max_age_s(response.headers.get("Cache-Control", ""))

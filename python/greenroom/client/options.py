@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .http_route import HttpRoute
 from .ice_servers import IceServerEntry
 
 DEFAULT_CONNECT_TIMEOUT_S = 15.0
@@ -22,8 +22,8 @@ class SessionOptions:
     """Which candidates are used: all, nohost, relay."""
     ice_servers: tuple[IceServerEntry, ...] = ()
     """Used in place of those that the server names, if any."""
-    ssl_context: ssl.SSLContext | None = None
-    """How TLS is done, to the server and to TURN servers; None: as this machine is set up."""
+    route: HttpRoute = field(default_factory=HttpRoute)
+    """TLS and proxies of signalling; TURN servers over TLS trust the same certificates."""
     sdk_version: str = ""
     max_stream_payload_bytes: int | None = None
     """Of one incoming data stream; None for the default."""

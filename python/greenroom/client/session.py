@@ -117,7 +117,7 @@ class Session:
         """Join. On any error, and when cancelled, everything is freed before this raises."""
         self._check_options()
         deadline = loop_time() + self.options.connect_timeout_s
-        self.token, self.addresses = token, Addresses(url)
+        self.token, self.addresses = token, Addresses(url, self.options.route)
         try:
             shown = signal_url(url, {})
         except UrlError as error:
@@ -180,7 +180,7 @@ class Session:
         except UrlError as error:  # one that the server named
             raise InvalidUrlError(str(error)) from error
         # Kept at once: a cancellation that comes in the same moment must find it to close it.
-        self._signal = signal = await SignalConnection.open(address, self.token)
+        self._signal = signal = await SignalConnection.open(address, self.token, self.options.route)
         return signal
 
     async def _within(self, deadline: float, stage: str, work: Coroutine[Any, Any, _T]) -> _T:
@@ -255,7 +255,7 @@ class Session:
         self, named: Iterable[proto.ICEServer], configuration: models.ClientConfiguration
     ) -> Network:
         assert self._signal is not None
-        servers = usable_servers(self.options.ice_servers, named, self.options.ssl_context)
+        servers = usable_servers(self.options.ice_servers, named, self.options.route.ssl_context)
         policy = transport_policy(self.options.transport_policy, configuration)
         if policy == "relay" and not any(server.kind == "turn" for server in servers):
             raise MediaPathError(

@@ -17,6 +17,7 @@ from greenroom.signalling.messages import MAX_MESSAGE_BYTES, MessageError, decod
 from greenroom.signalling.url import validate_url
 
 from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalProtocolError, TlsError
+from .http_route import HttpRoute, without_credentials
 from .refusals import refusal_error
 from .unconfirmed import Unconfirmed
 from .waiting import loop_time, run_within
@@ -54,9 +55,10 @@ class SignalConnection:
         """Frames that were no signal message."""
 
     @classmethod
-    async def open(cls, url: str, token: str) -> SignalConnection:
+    async def open(cls, url: str, token: str, route: HttpRoute) -> SignalConnection:
         """Connect the websocket at `url` (query included). Raises the ConnectError that says why not."""
         _check_token(token)
+        arguments = route.arguments(url)
         refusal: list[tuple[int, str]] = []
 
         async def keep_refusal(response: aiohttp.ClientResponse) -> None:
@@ -70,14 +72,16 @@ class SignalConnection:
         )
         try:
             websocket = await http.ws_connect(
-                url,
+                # A proxy knows no ws://.
+                url.replace("ws://", "http://", 1) if arguments.get("proxy") else url,
                 max_msg_size=MAX_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
+                **arguments,
             )
         except BaseException as error:
             try:
                 if isinstance(error, (aiohttp.ClientError, OSError, ValueError)):
-                    raise await _connect_error(http, url, error, refusal) from error
+                    raise await _connect_error(http, url, error, refusal, arguments) from error
                 raise
             finally:
                 await http.close()
@@ -240,16 +244,32 @@ async def _read_text(response: aiohttp.ClientResponse) -> str:
 
 
 async def _connect_error(
-    http: aiohttp.ClientSession, url: str, error: Exception, refusal: list[tuple[int, str]]
+    http: aiohttp.ClientSession,
+    url: str,
+    error: Exception,
+    refusal: list[tuple[int, str]],
+    arguments: dict[str, Any],
 ) -> ConnectError:
     shown = url.partition("?")[0]
+    proxy = without_credentials(arguments.get("proxy", ""))
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return ServerUnreachableError(
+            f"the proxy {proxy} refused the way to {shown}: {error.status} {error.message}; check its rules, and the "
+            "user and password in its URL"
+        )
+    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.InvalidURL)) and proxy:
+        return ServerUnreachableError(
+            f"no connection to {shown}: the proxy {proxy} can't be used: {error}; check RoomOptions.proxy, or HTTPS_PROXY "
+            "and HTTP_PROXY in the environment (NO_PROXY names hosts that need none)"
+        )
     if refusal:
         status, body = refusal[-1]
-        return refusal_error(shown, status, body or await _validated_body(http, url))
+        return refusal_error(shown, status, body or await _validated_body(http, url, arguments))
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TlsError(
             f"TLS to {shown} failed: the certificate is not trusted: {error.certificate_error}; "
-            "use a certificate that this machine trusts (SSL_CERT_FILE can name its issuer)"
+            "use a certificate that this machine trusts, or give RoomOptions.ssl_context one that trusts it "
+            "(ssl.create_default_context(cafile=...)); SSL_CERT_FILE can name its issuer, too"
         )
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return TlsError(
@@ -270,12 +290,13 @@ async def _connect_error(
     )
 
 
-async def _validated_body(http: aiohttp.ClientSession, url: str) -> str:
+async def _validated_body(http: aiohttp.ClientSession, url: str, arguments: dict[str, Any]) -> str:
     try:
         async with http.get(
             validate_url(url),
             raise_for_status=False,
             timeout=aiohttp.ClientTimeout(total=_VALIDATE_TIMEOUT_S),
+            **arguments,
         ) as response:
             return (
                 (await response.content.read(4096)).decode(errors="replace") if response.status != 200 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from livekit.protocol import models
 
 from greenroom import _engine
 from greenroom.client.errors import ConnectError
+from greenroom.client.http_route import HttpRoute
 from greenroom.client.ice_servers import IceServerEntry
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
 from greenroom.client.rpc_methods import RpcRegistry
@@ -91,7 +93,10 @@ class RoomOptions:
     `auto_subscribe`: receive every track. `dynacast`: stop encoding layers nobody watches. `encryption`
     encrypts
     media and data, `e2ee` media alone. `connect_timeout`: seconds for the whole of `connect` (None: 15).
-    `single_peer_connection` is accepted; this version always uses two.
+    `single_peer_connection` is accepted; this version always uses two. `ssl_context`: how TLS is done, to the server
+    and to `turns:` servers; for an authority of one's own `ssl.create_default_context(cafile="ca.pem")` (None: as
+    this machine is set up). `proxy`: `http://[USER:PASSWORD@]HOST:PORT` for signalling (None: as HTTPS_PROXY,
+    HTTP_PROXY and NO_PROXY say; "": none).
     """
 
     auto_subscribe: bool = True
@@ -102,6 +107,8 @@ class RoomOptions:
     connect_timeout: float | None = None
     single_peer_connection: bool | None = None
     data_stream: DataStreamOptions | None = None
+    ssl_context: ssl.SSLContext | None = None
+    proxy: str | None = None
 
 
 @dataclass
@@ -417,5 +424,6 @@ def _session_options(options: RoomOptions) -> SessionOptions:
         ice_servers=tuple(
             IceServerEntry(tuple(server.urls), server.username, server.password) for server in rtc.ice_servers
         ),
+        route=HttpRoute(options.ssl_context, options.proxy),
         sdk_version=__version__,
     )
