@@ -71,7 +71,7 @@ def test_messages_through_everything_survive_resumes(seed: int) -> None:
     async def main(simulation: Simulation) -> None:
         async with simulation.server() as server:
             sending, receiving = rtc.Room(), rtc.Room()
-            received, resumes, everything = 0, 0, asyncio.Event()
+            received, resumes, everything, resumed = 0, 0, asyncio.Event(), asyncio.Event()
 
             def on_data(packet: rtc.DataPacket) -> None:
                 nonlocal received
@@ -83,6 +83,7 @@ def test_messages_through_everything_survive_resumes(seed: int) -> None:
             def on_reconnected() -> None:
                 nonlocal resumes
                 resumes += 1
+                resumed.set()
 
             receiving.on("data_received", on_data)
             for name, room in (("sender", sending), ("receiver", receiving)):
@@ -96,12 +97,13 @@ def test_messages_through_everything_survive_resumes(seed: int) -> None:
                 # A resume that fails is followed by a new session, and those may lose what is on its way.
                 hosts = [simulation.host("sender"), simulation.host("receiver")]
                 while not everything.is_set():
-                    host, before = simulation.random.choice(hosts), resumes
+                    host = simulation.random.choice(hosts)
+                    resumed.clear()
                     if simulation.random.random() < 0.1:
                         await host.blackhole(simulation.random.uniform(0.5, 2))
                     host.cut_streams()
-                    while resumes == before:
-                        await asyncio.sleep(simulation.random.uniform(0.1, 0.5))
+                    await resumed.wait()
+                    await asyncio.sleep(simulation.random.uniform(0.1, 0.5))
 
             breaking = asyncio.ensure_future(break_things())
             for number in range(_THROUGH_EVERYTHING):
