@@ -21,6 +21,7 @@ from .ice_servers import for_participant
 from .join_response import leave_request, server_info
 from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
 from .publisher import PublisherConnection
+from .quality import mean_opinion, quality_of
 from .server_calls import ServerCalls
 from .single_subscriber import SingleSubscriber
 from .subscriber import SubscriberConnection
@@ -37,7 +38,6 @@ _logger = logging.getLogger("greenroom.server")
 
 State = models.ParticipantInfo.State
 REFRESH_INTERVAL_S = 300.0
-EXCELLENT_SCORE = 4.5
 RESUME_GRACE_S = 5.0
 """How long a participant whose media path is dead may take to resume."""
 MAX_TCP_ONLY = 1000
@@ -78,7 +78,8 @@ class Participant:
         self.has_published = False
         """As livekit-server counts publishers: it stays so when the last track ends."""
         self._subscription_permission: messages.SubscriptionPermission | None = None
-        self._rated: set[str] = set()
+        self._rated: dict[str, models.ConnectionQuality] = {}
+        """What the client was last told of each participant."""
         self.was_active = False
         """Its media connection was up at some time."""
         self._refresh_timer: asyncio.TimerHandle | None = None
@@ -289,15 +290,17 @@ class Participant:
         self.room.remove(self, reason, action=messages.LeaveRequest.Action.RECONNECT)
 
     def rate(self, participant_sid: str) -> None:
-        """Tell the connection quality of a participant, once: it is always excellent."""
-        if participant_sid in self._rated or self.protocol <= 4:
+        """Tell the connection quality of a participant, when that is news."""
+        score = self.room.qualities.score(participant_sid)
+        quality = quality_of(score)
+        if self._rated.get(participant_sid) == quality or self.protocol <= 4:
             return
-        self._rated.add(participant_sid)
-        quality = messages.ConnectionQualityInfo(
-            participant_sid=participant_sid, quality=models.ConnectionQuality.EXCELLENT, score=EXCELLENT_SCORE
+        self._rated[participant_sid] = quality
+        info = messages.ConnectionQualityInfo(
+            participant_sid=participant_sid, quality=quality, score=mean_opinion(score)
         )
         self.send(
-            messages.SignalResponse(connection_quality=messages.ConnectionQualityUpdate(updates=[quality]))
+            messages.SignalResponse(connection_quality=messages.ConnectionQualityUpdate(updates=[info]))
         )
 
     # ---- publishing ----

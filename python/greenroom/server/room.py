@@ -21,6 +21,7 @@ from .data_router import DataRouter
 from .join_response import join_response, leave_request
 from .participant import Participant, State
 from .permissions import is_dependent, kind_of
+from .quality import Qualities
 from .refusal import Refusal
 from .room_listener import Listeners
 from .speakers import Speakers
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("greenroom.server")
 
 DisconnectReason = models.DisconnectReason
+QUALITY_INTERVAL_S = 5.0
+"""Each participant's connection quality is measured this often."""
 
 
 class Room:
@@ -70,6 +73,7 @@ class Room:
         self.tcp_only: set[str] = set()
         """Identities that a simulation made fall back to TCP."""
         self.speakers = Speakers(self)
+        self.qualities = Qualities(self)
         self._loop = asyncio.get_running_loop()
         self.data = DataRouter(self)
         self._on_closed = on_closed
@@ -83,6 +87,7 @@ class Room:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._was_joined = False
         """Somebody who counts was here: from then on the departure timeout is what ends it."""
+        self._quality_timer = self._loop.call_later(QUALITY_INTERVAL_S, self._quality_tick)
         self._wait_idle(self.empty_timeout_s)
 
     # ---- what is in it ----
@@ -225,6 +230,7 @@ class Room:
         participant.close()
         self.data.forget(participant)
         self.speakers.left(participant)
+        self.qualities.left(participant)
         if self.is_recorded() != recorded:
             self.send_room_update()
         if was_visible and replaced:
@@ -277,6 +283,7 @@ class Room:
             return
         for participant in self.started_participants():
             participant.subscriptions.ended(publication)
+        self.qualities.ended(publication)
         self._listeners.tell("track_unpublished", publication)
 
     def reconcile(self, publication: Publication) -> None:
@@ -284,6 +291,11 @@ class Room:
         for participant in self.started_participants():
             if participant is not publication.publisher:
                 participant.subscriptions.reconcile(publication)
+
+    def _quality_tick(self) -> None:
+        interval_s = QUALITY_INTERVAL_S / max(1, len(self.started_participants()))
+        self._quality_timer = self._loop.call_later(interval_s, self._quality_tick)
+        self.qualities.measure_next()
 
     def _speaker_tick(self) -> None:
         self.speakers.tick()
@@ -316,7 +328,7 @@ class Room:
         for participant in list(self._participants.values()):
             self.remove(participant, reason)
         self._updates.close()
-        for timer in (self._speaker_timer, self._idle_timer):
+        for timer in (self._speaker_timer, self._quality_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
         self._on_closed(self)

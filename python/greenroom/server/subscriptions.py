@@ -73,6 +73,10 @@ class Subscriptions:
         """Of the participants that at least one track is subscribed of."""
         return {s.publication.publisher.sid for s in self._active.values()}
 
+    def down_tracks(self) -> list[tuple[Publication, _engine.DownTrack]]:
+        """What flows to the client."""
+        return [(s.publication, s.down_track) for s in self._active.values() if s.down_track is not None]
+
     # ---- wishes ----
 
     def wish(self, track_sids: Iterable[str], subscribe: bool) -> None:

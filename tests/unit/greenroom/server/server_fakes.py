@@ -48,6 +48,11 @@ class FakeTrack:
         self.enabled = True
         self.max_layer: tuple[int, int] | None = None
         self.audio_level: tuple[float, bool] = (0.0, False)
+        self.packets, self.packets_lost, self.fraction_lost = 0, 0, 0.0
+
+    def stats(self) -> dict[str, Any]:
+        layer = {"packets": self.packets, "packets_lost": self.packets_lost}
+        return {"layers": [layer], "fraction_lost": self.fraction_lost}
 
     def set_muted(self, muted: bool) -> None:
         self.muted = muted
