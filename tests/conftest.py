@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-pytest.register_assert_rewrite("event_cases", "reconnect_cases", "room_cases", "room_tools")
+pytest.register_assert_rewrite("event_cases", "reconnect_cases", "room_cases", "room_tools", "section_cases")
 
 _SETTLE_S = 5.0
 """Worker threads free sockets just after `close` has returned."""

@@ -196,7 +196,9 @@ async def test_leaving_while_publishing_says_so() -> None:
                 await asyncio.sleep(0)
             await room.disconnect()
             (result,) = await within(asyncio.gather(publishing, return_exceptions=True))
-            assert isinstance(result, rtc.participant.PublishTrackError), result
+            # A server in the same process may have answered meanwhile.
+            was_through = turns > 0 and isinstance(result, rtc.LocalTrackPublication)
+            assert was_through or isinstance(result, rtc.participant.PublishTrackError), result
             await source.aclose()
         await rooms.leave()
 

@@ -24,6 +24,8 @@ class SessionOptions:
     """Used in place of those that the server names, if any."""
     route: HttpRoute = field(default_factory=HttpRoute)
     """TLS and proxies of signalling; TURN servers over TLS trust the same certificates."""
+    single_connection: bool = True
+    """Ask for one peer connection for both directions first; a server that has no such thing gets two."""
     sdk_version: str = ""
     max_stream_payload_bytes: int | None = None
     """Of one incoming data stream; None for the default."""

@@ -26,7 +26,10 @@ _MAX_CANDIDATES = 256
 
 
 class PeerLink:
-    """Owns the engine's peer. `on_message(label, data)` and `on_failed(why)` are called on the loop."""
+    """Owns the engine's peer. `on_message(label, data)` and `on_failed(why)` are called on the loop.
+
+    `network` None: no candidates yet, `gather` follows.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class PeerLink:
         controlling: bool,
         payload_types: Sequence[PayloadType],
         extensions: dict[MediaKind, Any],
-        network: Network,
+        network: Network | None,
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
         on_ice_state: Callable[[str], None] = lambda state: None,
@@ -73,21 +76,27 @@ class PeerLink:
         self.was_silent = False
         """When it ended, nothing had come for a while."""
         self._up_waiters: list[asyncio.Future[None]] = []
-        self._on_candidate = network.on_candidate
+        self._on_candidate: Callable[[str, str], None] = lambda name, candidate: None
         self._candidates: tuple[str, ...] = ()
         self._servers: set[IceServer] = set()
         self._lookups: set[asyncio.Task[None]] = set()
         self._failed_lookups: dict[str, str] = {}
-        try:
-            self._candidates = tuple(
-                self.peer.gather(
-                    include_loopback=network.include_loopback, transport_policy=network.transport_policy
-                )
+        if network is not None:
+            try:
+                self.gather(network)
+            except BaseException:
+                self.close()
+                raise
+
+    def gather(self, network: Network) -> None:
+        """Bind sockets and ask the network's servers. EngineError when no socket can be bound."""
+        self._on_candidate = network.on_candidate
+        self._candidates = tuple(
+            self.peer.gather(
+                include_loopback=network.include_loopback, transport_policy=network.transport_policy
             )
-            self.use_servers(network.servers)
-        except BaseException:
-            self.close()
-            raise
+        )
+        self.use_servers(network.servers)
 
     @property
     def local_transport(self) -> LocalTransport:

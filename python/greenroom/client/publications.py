@@ -98,7 +98,7 @@ class Publications:
             cid, add_track_request(track, cid, options, encodings, payload.codec, size)
         )
         offered = OfferedTrack(
-            mid=self._session.publisher.next_mid(),
+            mid=self._session.publisher.next_mid(payload),
             kind=MediaKind.VIDEO if is_video else MediaKind.AUDIO,
             cid=cid,
             stream_id=self._session.state.local.sid,
@@ -222,7 +222,7 @@ class Publications:
             self._end(publication)
             return None
         if publication.track is None:  # unpublished meanwhile
-            session.publisher.remove_track(publication.mid)
+            session.publisher.remove_track(publication.cid)
             return None
         session.state.local.publications.pop(previous_sid, None)
         publication.info = info
@@ -307,13 +307,13 @@ class Publications:
         track.publication = None
         # After a restart the same section belongs to another track.
         if publication.mid and publisher.link.alive:
-            publisher.remove_track(publication.mid)
+            publisher.remove_track(publication.cid)
 
     def _end(self, publication: PublicationState) -> None:
         session, track = self._session, publication.track
         session.state.local.publications.pop(publication.sid, None)
         if publication.mid and session.publisher.link.alive:
-            session.publisher.remove_track(publication.mid)
+            session.publisher.remove_track(publication.cid)
         publication.track = None
         if track is not None:
             track.publication = None
@@ -355,9 +355,11 @@ def add_track_request(
         return request
     request.width, request.height = size
     qualities = _QUALITIES[: len(encodings)] if len(encodings) > 1 else (models.VideoQuality.HIGH,)
-    for encoding, quality in zip(encodings, qualities, strict=True):
+    for index, (encoding, quality) in enumerate(zip(encodings, qualities, strict=True)):
+        # Numbered here, because livekit-server numbers only the layers of a section that is offered for the first time.
         request.layers.add(
             quality=quality,
+            spatial_layer=index,
             width=encoding.width,
             height=encoding.height,
             bitrate=encoding.bitrate_bps,

@@ -37,7 +37,9 @@ async def restart(session: Session) -> None:
     _take_join(session, message)
     primary = session.make_media(message)
     session.start_signal()
-    session.publisher.negotiate()
+    session.connections.begin(message)
+    if not session.publisher.negotiated:
+        session.publisher.negotiate()
     try:
         await run_within(primary.up(), MEDIA_TIMEOUT_S)
         await run_within(session.publisher.link.up(), MEDIA_TIMEOUT_S)

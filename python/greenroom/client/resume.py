@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import rtc as proto
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 OPEN_TIMEOUT_S = 5.0
 FIRST_MESSAGE_TIMEOUT_S = 5.0
 MEDIA_TIMEOUT_S = 15.0
-OFFER_TIMEOUT_S = 1.0
-"""For the server's offer that restarts ICE; without one a connection that is up is taken as it is."""
 
 
 async def resume(session: Session) -> None:
@@ -31,10 +30,9 @@ async def resume(session: Session) -> None:
         reconnect = await _reconnect(session)
         session.renew_ice_servers(reconnect)
         session.send("sync_state", sync_state(session))
-        offer = session.subscriber.next_offer() if session.subscriber.negotiated else None
+        media_back = session.connections.restart_ice()
         session.start_signal()
-        session.publisher.restart()
-        await _media_back(session, offer)
+        await _wait_for(media_back())
         await session.sender.replay(reconnect.last_message_seq)
     finally:
         session.seen = None
@@ -50,18 +48,18 @@ async def resume(session: Session) -> None:
 
 
 async def _reconnect(session: Session) -> proto.ReconnectResponse:
-    kind, message = await first_message(session, reconnect="1", sid=session.state.local.sid)
+    kind, message = await first_message(session, resume=True)
     if kind != "reconnect":
         raise SignalProtocolError(f"the server answered a resume with {kind!r}")
     assert isinstance(message, proto.ReconnectResponse)
     return message
 
 
-async def first_message(session: Session, **query: str) -> tuple[str, Any]:
+async def first_message(session: Session, *, resume: bool = False) -> tuple[str, Any]:
     """Open a signal connection with the newest token. SignalProtocolError when it begins with a leave; the
     session has ended then if the leave says so."""
     try:
-        signal = await run_within(session.open_signal(**query), OPEN_TIMEOUT_S)
+        signal = await run_within(session.open_signal(resume=resume), OPEN_TIMEOUT_S)
         kind, message = await run_within(signal.receive_first(), FIRST_MESSAGE_TIMEOUT_S)
     except asyncio.TimeoutError as error:
         raise ConnectTimeoutError("the signal connection did not open in time") from error
@@ -72,17 +70,9 @@ async def first_message(session: Session, **query: str) -> tuple[str, Any]:
     return kind, message
 
 
-async def _media_back(session: Session, offer: asyncio.Future[None] | None) -> None:
-    async def wait() -> None:
-        if offer is not None:
-            # A server whose side needs no restart, or that subscribes us to nothing, may offer nothing.
-            await asyncio.wait([offer], timeout=OFFER_TIMEOUT_S)
-            await session.subscriber.link.up()
-        if session.publisher.negotiated:
-            await session.publisher.link.up()
-
+async def _wait_for(media: Coroutine[Any, Any, None]) -> None:
     try:
-        await run_within(wait(), MEDIA_TIMEOUT_S)
+        await run_within(media, MEDIA_TIMEOUT_S)
     except asyncio.TimeoutError as error:
         raise MediaPathError(f"no media within {MEDIA_TIMEOUT_S:g} s after resuming") from error
     except ConnectionError as error:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import functools
 import logging
-import platform
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
@@ -14,11 +13,12 @@ from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
 from greenroom import _engine
-from greenroom.signalling.messages import CAPABILITIES, CLIENT_PROTOCOL, PROTOCOL_VERSION, enum_name
+from greenroom.signalling.messages import enum_name
 from greenroom.signalling.url import UrlError, signal_url
 
 from . import participants
 from .addresses import Addresses
+from .connections import Connections, DualConnections, Hooks, SingleConnection, trickle
 from .data import DataReceiver, DataSender
 from .data_kinds import DataKinds
 from .errors import (
@@ -34,6 +34,7 @@ from .errors import (
 )
 from .events import EventQueue, Gate
 from .ice_servers import IceUrlError, parse_ice_url
+from .join_parameters import SINGLE_PATH, join_query, single_join_query
 from .media_tracks import MediaTracks
 from .network import Network, transport_policy, usable_servers
 from .options import SessionOptions
@@ -48,7 +49,6 @@ from .signal_connection import SignalConnection
 from .signals import AT_ONCE, WHEN_CONNECTED
 from .state import Facade, ParticipantState, RoomState
 from .streams_incoming import IncomingStreams
-from .subscriber import Subscriber
 from .waiting import loop_time, run_within
 from .wishes import Wishes
 
@@ -66,12 +66,11 @@ _ALWAYS_SENT = frozenset({"sync_state", "trickle", "offer", "answer", "simulate"
 class Session:
     """Made for one `connect`; after it has ended, make another.
 
-    `state`, `publisher`, `subscriber`, `publications`, `requests`, `sender` and `media` exist once connected.
+    `state`, `connections`, `publications`, `requests`, `sender` and `media` exist once connected.
     """
 
     state: RoomState
-    publisher: Publisher
-    subscriber: Subscriber
+    connections: Connections
     publications: Publications
     requests: Requests
     sender: DataSender
@@ -103,6 +102,16 @@ class Session:
         self._pings = (0, 0)
         self._transport_policy = "all"
         self._signal: SignalConnection | None = None
+        self._prepared: SingleConnection | None = None
+        """Its offer is with the server, which has not accepted it yet."""
+        self._hooks = Hooks(
+            send=self.send,
+            on_message=self._on_data,
+            on_failed=self._on_media_failed,
+            on_ice_state=self._on_ice_state,
+            on_started=lambda sid, receiver: self.gate.pass_through(self.media.started, sid, receiver),
+            on_stopped=lambda sid, receiver: self.gate.pass_through(self.media.stopped, sid, receiver),
+        )
         self._queued: deque[tuple[str, Any]] = deque()
         self._subscription_permission: proto.SubscriptionPermission | None = None
         self._farewell_task: asyncio.Task[None] | None = None
@@ -150,19 +159,6 @@ class Session:
             except IceUrlError as error:
                 raise InvalidUrlError(f"RtcConfiguration.ice_servers: {error}") from error
 
-    def _query(self) -> dict[str, str]:
-        return {
-            "sdk": "python",
-            "protocol": str(PROTOCOL_VERSION),
-            "client_protocol": str(CLIENT_PROTOCOL),
-            "capabilities": CAPABILITIES,
-            "version": self.options.sdk_version,
-            "os": platform.system().lower(),
-            "os_version": platform.release(),
-            "auto_subscribe": "1" if self.options.auto_subscribe else "0",
-            "adaptive_stream": "0",
-        }
-
     async def _open_anywhere(self) -> SignalConnection:
         """At the address given or, on LiveKit Cloud, in the first region that works."""
         while True:
@@ -173,15 +169,39 @@ class Session:
                     raise
                 _logger.warning("%s; trying %s", error, self.addresses.current)
 
-    async def open_signal(self, **extra: str) -> SignalConnection:
-        """Connect with the newest token, and `extra` in the query. ConnectError says why not."""
+    async def open_signal(self, *, resume: bool = False) -> SignalConnection:
+        """Connect with the newest token, for a new join or to resume. ConnectError says why not."""
+        sid = self.state.local.sid if resume else ""
+        if resume and isinstance(self.connections, SingleConnection):
+            return await self._open(single_join_query(self.options, resumed_sid=sid), SINGLE_PATH)
+        if not resume and self.options.single_connection:
+            self._drop_prepared()
+            try:
+                self._prepared = SingleConnection(self._hooks)
+            except _engine.EngineError as error:
+                raise MediaPathError(f"no media connection could be made: {error}") from error
+            query = single_join_query(self.options, offer=self._prepared.first_offer)
+            try:
+                return await self._open(query, SINGLE_PATH)
+            except ServerRefusedError as error:
+                self._drop_prepared()
+                if error.status != 404:
+                    raise
+        return await self._open(join_query(self.options, resumed_sid=sid), "/rtc")
+
+    async def _open(self, query: dict[str, str], path: str) -> SignalConnection:
         try:
-            address = signal_url(self.addresses.current, {**self._query(), **extra})
+            address = signal_url(self.addresses.current, query, path=path)
         except UrlError as error:  # one that the server named
             raise InvalidUrlError(str(error)) from error
         # Kept at once: a cancellation that comes in the same moment must find it to close it.
         self._signal = signal = await SignalConnection.open(address, self.token, self.options.route)
         return signal
+
+    def _drop_prepared(self) -> None:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            prepared.close()
 
     async def _within(self, deadline: float, stage: str, work: Coroutine[Any, Any, _T]) -> _T:
         try:
@@ -221,8 +241,7 @@ class Session:
     async def _connect_media(self, deadline: float, join: proto.JoinResponse) -> None:
         primary = self.make_media(join)
         self.start_signal()
-        if join.fast_publish or not join.subscriber_primary:
-            self.publisher.negotiate()
+        self.connections.begin(join)
         try:
             await self._within(
                 deadline,
@@ -245,11 +264,18 @@ class Session:
         """New peer connections, as the join says; the primary one. MediaPathError when that can't be."""
         assert self._signal is not None
         self._pings = (join.ping_interval, join.ping_timeout)
+        network = self._network(join.ice_servers, join.client_configuration)
+        self._transport_policy = network.transport_policy
+        prepared, self._prepared = self._prepared, None
         try:
-            self._make_peers(self._network(join.ice_servers, join.client_configuration))
+            if prepared is not None:
+                self.connections = prepared
+                prepared.gather(network)
+            else:
+                self.connections = DualConnections(self._hooks, join, network)
         except _engine.EngineError as error:
             raise MediaPathError(f"no media connection could be made: {error}") from error
-        return (self.subscriber if join.subscriber_primary else self.publisher).link
+        return self.connections.primary
 
     def _network(
         self, named: Iterable[proto.ICEServer], configuration: models.ClientConfiguration
@@ -266,13 +292,8 @@ class Session:
             include_loopback=_is_loopback(self._signal.server_address),
             transport_policy=policy,
             servers=servers,
-            on_candidate=self._trickle,
+            on_candidate=functools.partial(trickle, self.send),
         )
-
-    def _trickle(self, name: str, candidate: str) -> None:
-        target = proto.SignalTarget.PUBLISHER if name == "publisher" else proto.SignalTarget.SUBSCRIBER
-        init = json.dumps({"candidate": candidate, "sdpMid": "0", "sdpMLineIndex": 0})
-        self.send("trickle", proto.TrickleRequest(target=target, candidateInit=init))
 
     def renew_ice_servers(self, reconnect: proto.ReconnectResponse) -> None:
         """The server may name others when a session resumes, or others' credentials. MediaPathError when it wants
@@ -280,26 +301,12 @@ class Session:
         network = self._network(reconnect.ice_servers, reconnect.client_configuration)
         if network.transport_policy != self._transport_policy:
             raise MediaPathError("the server wants all media to go through relays from now on")
-        for link in (self.publisher.link, self.subscriber.link):
+        for link in self.connections.links:
             link.use_servers(network.servers)
 
-    def _make_peers(self, network: Network) -> None:
-        self._transport_policy = network.transport_policy
-        self.publisher = Publisher(
-            network=network,
-            send_offer=lambda offer: self.send("offer", offer),
-            on_message=self._on_data,
-            on_failed=lambda why: self._on_media_failed("publisher", why),
-            on_ice_state=lambda state: self._on_ice_state("publisher", state),
-        )
-        self.subscriber = Subscriber(
-            network=network,
-            on_message=self._on_data,
-            on_failed=lambda why: self._on_media_failed("subscriber", why),
-            on_ice_state=lambda state: self._on_ice_state("subscriber", state),
-            on_started=lambda sid, receiver: self.gate.pass_through(self.media.started, sid, receiver),
-            on_stopped=lambda sid, receiver: self.gate.pass_through(self.media.stopped, sid, receiver),
-        )
+    @property
+    def publisher(self) -> Publisher:
+        return self.connections.publisher
 
     async def _first_of(self, *futures: asyncio.Future[None]) -> None:
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
@@ -363,8 +370,8 @@ class Session:
 
     @property
     def can_resume(self) -> bool:
-        """Both media connections can go on: a closed one takes a new session."""
-        return self.publisher.link.alive and self.subscriber.link.alive
+        """The media connections can go on: a closed one takes a new session."""
+        return self.connections.can_resume
 
     def detach_signal(self) -> SignalConnection | None:
         """Nothing is heard from the signal connection any more; it is the caller's to close. What the server may
@@ -391,8 +398,7 @@ class Session:
         self.sender.session_lost()
         self.publications.lose_senders()
         self.requests.fail("the session was restarted before the change was made", "restarted")
-        self.publisher.close("the session was restarted", "restarted")
-        self.subscriber.close()
+        self.connections.close("the session was restarted", "restarted")
         self.receiver.start_anew()
         self._queued.clear()
         for fail_pending in list(self.restarted):
@@ -510,7 +516,8 @@ class Session:
         self.closed = True
         self.reconnector.stop()
         self._queued.clear()
-        for name in ("data_kinds", "receiver", "publications", "requests", "publisher", "subscriber"):
+        self._drop_prepared()
+        for name in ("data_kinds", "receiver", "publications", "requests", "connections"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()

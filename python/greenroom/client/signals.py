@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
-from greenroom import _engine
 from greenroom.signalling.messages import enum_name
-from greenroom.signalling.sdp import SdpError
 
 from . import participants
 
@@ -26,19 +24,19 @@ _logger = logging.getLogger("livekit")
 
 
 def _offer(session: Session, message: proto.SessionDescription) -> None:
-    try:
-        session.send("answer", session.subscriber.answer(message))
-    except (SdpError, _engine.EngineError) as error:
-        _logger.warning("subscriber: offer %d can't be used: %s", message.id, error)
+    session.connections.take_offer(message)
 
 
 def _answer(session: Session, message: proto.SessionDescription) -> None:
-    session.publisher.take_answer(message)
+    session.connections.take_answer(message)
 
 
 def _trickle(session: Session, message: proto.TrickleRequest) -> None:
-    target = session.publisher if message.target == proto.SignalTarget.PUBLISHER else session.subscriber
-    target.link.add_trickled(message)
+    session.connections.take_candidate(message)
+
+
+def _media_sections_requirement(session: Session, message: proto.MediaSectionsRequirement) -> None:
+    session.connections.take_requirement(message)
 
 
 def _refresh_token(session: Session, token: str) -> None:
@@ -157,6 +155,7 @@ AT_ONCE: dict[str, SignalHandler] = {
     "offer": _offer,
     "answer": _answer,
     "trickle": _trickle,
+    "media_sections_requirement": _media_sections_requirement,
     "refresh_token": _refresh_token,
     "leave": _leave,
     "track_published": _track_published,

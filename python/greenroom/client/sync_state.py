@@ -19,9 +19,10 @@ def sync_state(session: Session) -> proto.SyncState:
     """Everything a server needs, also one that has to rebuild the session from it."""
     default = session.options.auto_subscribe
     remote = [p for who in session.state.remotes.values() for p in who.publications.values()]
+    offer, answer = session.connections.described()
     message = proto.SyncState(
-        offer=session.subscriber.last_offer,
-        answer=session.subscriber.last_answer,
+        offer=offer,
+        answer=answer,
         subscription=proto.UpdateSubscription(
             subscribe=not default, track_sids=[p.sid for p in remote if p.wanted != default]
         ),
@@ -36,11 +37,9 @@ def sync_state(session: Session) -> proto.SyncState:
             for sid, last in session.receiver.last_sequences.items()
         ],
     )
-    links = (
-        (session.publisher.link, proto.SignalTarget.PUBLISHER),
-        (session.subscriber.link, proto.SignalTarget.SUBSCRIBER),
-    )
-    for link, target in links:
+    for link in session.connections.links:
+        is_publisher = link is session.publisher.link
+        target = proto.SignalTarget.PUBLISHER if is_publisher else proto.SignalTarget.SUBSCRIBER
         message.data_channels.extend(_channels(link, target))
     return message
 

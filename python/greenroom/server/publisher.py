@@ -141,7 +141,7 @@ class PublisherConnection:
         }
         for mid, publication in list(self._by_mid.items()):
             section = sending.get(mid)
-            if section is None or not _is_same_track(section, publication):
+            if section is None or not section.has_track or not _is_same_track(section, publication):
                 del self._by_mid[mid]
                 self._participant.unpublish(publication)
 

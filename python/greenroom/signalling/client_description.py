@@ -1,6 +1,7 @@
 """What a client writes into its descriptions and reads from the server's: pure functions over the SDP model.
 
-Two peer connections (LiveKit's `/rtc`): the client offers on the publisher, the server on the subscriber.
+Two peer connections (LiveKit's `/rtc`): the client offers on the publisher, the server on the subscriber. One
+(`/rtc/v1`): the client offers, also sections to receive on, which the server puts tracks into.
 """
 
 from __future__ import annotations
@@ -74,6 +75,34 @@ SUBSCRIBE_EXTENSIONS: dict[MediaKind, tuple[HeaderExtension, ...]] = {
 }
 """Accepted when the offer maps the same id to the same URI."""
 
+_FEEDBACK_BOTH_WAYS = (*_VIDEO_FEEDBACK, "goog-remb")
+
+
+@dataclass(frozen=True)
+class MediaProfile:
+    """What the sections of one of our offers list."""
+
+    payload_types: tuple[PayloadType, ...]
+    extensions: dict[MediaKind, tuple[HeaderExtension, ...]]
+
+    def of_kind(self, kind: MediaKind) -> list[PayloadType]:
+        return [p for p in self.payload_types if (p.codec == "opus") == (kind is MediaKind.AUDIO)]
+
+
+PUBLISHING = MediaProfile(tuple(PUBLISH_PAYLOADS.values()), PUBLISH_EXTENSIONS)
+BOTH_WAYS = MediaProfile(
+    tuple(p if p.codec == "opus" else replace(p, feedback=_FEEDBACK_BOTH_WAYS) for p in SUBSCRIBE_PAYLOADS),
+    {
+        MediaKind.AUDIO: (*PUBLISH_EXTENSIONS[MediaKind.AUDIO], HeaderExtension(2, ABS_CAPTURE_TIME_URI)),
+        MediaKind.VIDEO: (
+            *PUBLISH_EXTENSIONS[MediaKind.VIDEO],
+            HeaderExtension(2, ABS_CAPTURE_TIME_URI),
+            HeaderExtension(7, ABS_SEND_TIME_URI),
+        ),
+    },
+)
+"""Every section lists all, because some servers settle with the first of a kind what the connection can carry."""
+
 
 @dataclass(frozen=True)
 class LocalTransport:
@@ -117,6 +146,14 @@ class OfferedTrack:
 
 
 @dataclass(frozen=True)
+class ReceivingSection:
+    """One m-line of our offer that the server may put a track into."""
+
+    mid: str
+    kind: MediaKind
+
+
+@dataclass(frozen=True)
 class AcceptedTrack:
     """What the server's answer allows for one offered track."""
 
@@ -127,15 +164,20 @@ class AcceptedTrack:
 
 
 def publisher_offer(
-    transport: LocalTransport, tracks: Sequence[OfferedTrack], *, session_id: int, version: int
+    transport: LocalTransport,
+    sections: Sequence[OfferedTrack | ReceivingSection],
+    *,
+    session_id: int,
+    version: int,
+    profile: MediaProfile = PUBLISHING,
 ) -> SessionDescription:
-    """The offer for data channels and `tracks`, which are in the order their sections were first offered."""
+    """The offer for data channels and `sections`, which are in the order they were first offered."""
     data = _section(MediaKind.APPLICATION, DATA_MID, transport, _DATA_SETUP)
     data.candidates = list(transport.candidates)
     data.sctp_port = SCTP_PORT
     data.max_message_size = RECEIVE_MESSAGE_BYTES
-    sections = [data, *(_offered_section(transport, track) for track in tracks)]
-    return SessionDescription(media=sections, session_id=session_id, session_version=version)
+    media = [data, *(_offered_section(transport, section, profile) for section in sections)]
+    return SessionDescription(media=media, session_id=session_id, session_version=version)
 
 
 def read_transport(description: SessionDescription, *, ours_is_offer: bool) -> RemoteTransport:
@@ -201,36 +243,38 @@ def _section(kind: MediaKind, mid: str, transport: LocalTransport, setup: str) -
     )
 
 
-def _offered_section(transport: LocalTransport, track: OfferedTrack) -> MediaSection:
-    section = _section(track.kind, track.mid, transport, _DATA_SETUP)
-    section.payload_types = [track.payload, *_alternatives(track)]
-    section.header_extensions = list(PUBLISH_EXTENSIONS[track.kind])
-    if not track.layers:
-        section.direction = Direction.INACTIVE
+def _offered_section(
+    transport: LocalTransport, offered: OfferedTrack | ReceivingSection, profile: MediaProfile
+) -> MediaSection:
+    section = _section(offered.kind, offered.mid, transport, _DATA_SETUP)
+    section.payload_types = profile.of_kind(offered.kind)
+    section.header_extensions = list(profile.extensions[offered.kind])
+    if isinstance(offered, ReceivingSection):
+        section.direction = Direction.RECVONLY
         return section
+    # A server may settle with the first section of a kind which codecs the connection can carry, and refuse a
+    # later section that has only another one. So each section names all, the one to be sent first.
+    section.payload_types.sort(key=lambda p: p.payload_type != offered.payload.payload_type)
+    # One without a track is not made inactive: livekit-server 1.13 gives such a section up for ever when it is
+    # offered a second time. As `recvonly` it would put a track of its own there.
     section.direction = Direction.SENDONLY
+    if offered.layers:
+        _describe_layers(section, offered)
+    return section
+
+
+def _describe_layers(section: MediaSection, track: OfferedTrack) -> None:
     section.msid = Msid(track.stream_id, track.cid)
     if track.layers[0].rid is not None:
         rids = [layer.rid for layer in track.layers if layer.rid is not None]
         section.rids = [Rid(rid, "send") for rid in rids]
         section.simulcast_send = rids
-        return section
+        return
     for layer in track.layers:
         ssrcs = (layer.ssrc,) if layer.rtx_ssrc is None else (layer.ssrc, layer.rtx_ssrc)
         section.sources += [Source(ssrc, cname=track.stream_id, msid=section.msid) for ssrc in ssrcs]
         if len(ssrcs) == 2:
             section.source_groups.append(SourceGroup("FID", ssrcs))
-    return section
-
-
-def _alternatives(track: OfferedTrack) -> list[PayloadType]:
-    # A server may settle with the first section of a kind which codecs the connection can carry, and refuse a
-    # later section that has only another one. So each section names all, the one to be sent first.
-    return [
-        payload
-        for payload in PUBLISH_PAYLOADS.values()
-        if payload != track.payload and payload.clock_rate_hz == track.payload.clock_rate_hz
-    ]
 
 
 def _answered_section(offered: MediaSection, transport: LocalTransport, problems: list[str]) -> MediaSection:

@@ -13,10 +13,10 @@ class UrlError(ValueError):
     """A server URL that can't be used: the message names the URL, what is wrong with it and a good form."""
 
 
-def signal_url(url: str, query: Mapping[str, str]) -> str:
-    """The websocket URL of `url`'s server: its own path plus `rtc`. Raises UrlError."""
+def signal_url(url: str, query: Mapping[str, str], *, path: str = "/rtc") -> str:
+    """The websocket URL of `url`'s server: its own path plus `path`. Raises UrlError."""
     parts = urlsplit(_checked(url))
-    path = parts.path.rstrip("/") + "/rtc"
+    path = parts.path.rstrip("/") + path
     return urlunsplit((_WEBSOCKET_SCHEME[parts.scheme.lower()], parts.netloc, path, urlencode(query), ""))
 
 

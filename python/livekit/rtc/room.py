@@ -93,7 +93,9 @@ class RoomOptions:
     `auto_subscribe`: receive every track. `dynacast`: stop encoding layers nobody watches. `encryption`
     encrypts
     media and data, `e2ee` media alone. `connect_timeout`: seconds for the whole of `connect` (None: 15).
-    `single_peer_connection` is accepted; this version always uses two. `ssl_context`: how TLS is done, to the server
+    `single_peer_connection`: one peer connection for both directions, where the server has that (False: never;
+    None: as if True).
+    `ssl_context`: how TLS is done, to the server
     and to `turns:` servers; for an authority of one's own `ssl.create_default_context(cafile="ca.pem")` (None: as
     this machine is set up). `proxy`: `http://[USER:PASSWORD@]HOST:PORT` for signalling (None: as HTTPS_PROXY,
     HTTP_PROXY and NO_PROXY say; "": none).
@@ -274,14 +276,16 @@ class Room(RoomEmitter):
         return float(self._info.empty_timeout)
 
     async def get_rtc_stats(self) -> RtcStats:
-        """Statistics of both peer connections. RuntimeError when not connected."""
+        """Statistics of both peer connections; of the only one, as the publisher's, where there is one for both
+        directions. RuntimeError when not connected."""
         session = self._session
         if session is None or session.closed or not self.isconnected():
             raise RuntimeError("there are no statistics: the room is not connected")
         try:
+            sending, receiving = session.publisher.link, session.connections.receiving
             return RtcStats(
-                publisher_stats=peer_stats(session.publisher.link.peer.stats()),
-                subscriber_stats=peer_stats(session.subscriber.link.peer.stats()),
+                publisher_stats=peer_stats(sending.peer.stats()),
+                subscriber_stats=[] if receiving is sending else peer_stats(receiving.peer.stats()),
             )
         except _engine.EngineError as error:
             raise RuntimeError("there are no statistics: the room is reconnecting") from error
@@ -425,5 +429,6 @@ def _session_options(options: RoomOptions) -> SessionOptions:
             IceServerEntry(tuple(server.urls), server.username, server.password) for server in rtc.ice_servers
         ),
         route=HttpRoute(options.ssl_context, options.proxy),
+        single_connection=options.single_peer_connection is not False,
         sdk_version=__version__,
     )

@@ -103,7 +103,9 @@ class _RemoteTrack(Track):
         if publication is None or receiver is None:
             return []
         session = publication.participant.facade._session
-        return [] if session.closed else receiver_stats(session.subscriber.link.peer.stats(), receiver.mid)
+        return (
+            [] if session.closed else receiver_stats(session.connections.receiving.peer.stats(), receiver.mid)
+        )
 
 
 class LocalAudioTrack(_LocalTrack):

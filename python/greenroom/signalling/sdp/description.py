@@ -100,6 +100,11 @@ class MediaSection:
     def rejected(self) -> bool:
         return self.port == 0
 
+    @property
+    def has_track(self) -> bool:
+        """Something identifies what is sent: an msid, an SSRC or a rid."""
+        return self.msid is not None or bool(self.sources or self.rids)
+
     def extension_id(self, uri: str) -> int | None:
         """The id that this section maps to `uri`; None when it is not negotiated."""
         return next((e.id for e in self.header_extensions if e.uri == uri), None)

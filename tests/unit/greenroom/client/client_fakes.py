@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -26,6 +26,7 @@ from greenroom.signalling.sdp import (
     Source,
     parse,
 )
+from greenroom.signalling.wrapped_join import unwrap
 
 _FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 TIMEOUT_S = 5
@@ -53,6 +54,8 @@ class FakePeer:
         self.remote: dict[str, Any] | None = None
         self.candidates: list[str] = []
         self.ice_servers: list[Any] = []
+        self.gathered = False
+        """False for one whose offer no server accepted."""
         self.closed = False
 
     def fire(self, kind: int, payload: Any = None) -> None:
@@ -61,6 +64,7 @@ class FakePeer:
 
     def gather(self, *, include_loopback: bool, transport_policy: str) -> list[str]:
         self.calls.append(("gather", (include_loopback, transport_policy)))
+        self.gathered = True
         return ["candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host"]
 
     def add_ice_server(self, server: Any) -> None:
@@ -133,12 +137,17 @@ class FakePeers:
 
     def __init__(self) -> None:
         self.handles = itertools.count(1_000_000)
-        self.made: list[FakePeer] = []
+        self._made: list[FakePeer] = []
         self.connects = True
+
+    @property
+    def made(self) -> list[FakePeer]:
+        """Those in use, or used before."""
+        return [peer for peer in self._made if peer.gathered]
 
     def __call__(self, port: Any, *, controlling: bool, **_: Any) -> FakePeer:
         peer = FakePeer(self, asyncio.get_running_loop(), controlling)
-        self.made.append(peer)
+        self._made.append(peer)
         return peer
 
     @property
@@ -186,16 +195,25 @@ def server_offer(
     return proto.SessionDescription(type="offer", sdp=text, id=offer_id, mid_to_track_id=mids)
 
 
-def server_answer(offer: proto.SessionDescription) -> proto.SessionDescription:
-    """What a server that takes everything answers."""
+def server_answer(
+    offer: proto.SessionDescription, tracks: Mapping[str, Msid] = MappingProxyType({})
+) -> proto.SessionDescription:
+    """What a server that takes everything answers; it sends `tracks` in these sections."""
     description = parse(offer.sdp)
-    for section in description.media:
+    for number, section in enumerate(description.media):
         section.setup, section.candidates, section.msid, section.sources = "active", [], None, []
         section.ice_ufrag, section.ice_pwd = f"server-{section.ice_ufrag}", "server-password-server-pw"
         section.source_groups, section.rids, section.simulcast_send = [], [], []
         if section.direction is Direction.SENDONLY:
             section.direction = Direction.RECVONLY
-    return proto.SessionDescription(type="answer", sdp=description.to_text(), id=offer.id)
+        elif section.direction is Direction.RECVONLY:
+            section.direction, section.msid = Direction.SENDONLY, tracks.get(section.mid)
+            if section.msid is not None:
+                section.sources = [Source(500 + number, cname="c", msid=section.msid)]
+    mids = {mid: msid.track_id for mid, msid in tracks.items()}
+    return proto.SessionDescription(
+        type="answer", sdp=description.to_text(), id=offer.id, mid_to_track_id=mids
+    )
 
 
 def _section(kind: MediaKind, mid: str) -> MediaSection:
@@ -212,6 +230,7 @@ class Connection:
     def __init__(self, request: web.Request, websocket: web.WebSocketResponse) -> None:
         self.request, self.websocket = request, websocket
         self.received: list[tuple[str, Any]] = []
+        self.join_request: proto.JoinRequest | None = None
         self._arrived = asyncio.Condition()
         self.closed = asyncio.Event()
 
@@ -240,7 +259,11 @@ class Connection:
 class SignalServer:
     """Sends `join` and one data-only offer to each client and answers its offers; a test sends the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, single: bool = False) -> None:
+        self.single = single
+        """Serve one peer connection for both directions, too."""
+        self.tracks: dict[str, Msid] = {}
+        """What the answers to such clients carry, by mid."""
         self.join = proto.JoinResponse(
             room=models.Room(sid="RM_room", name="room"),
             participant=participant("me", state=models.ParticipantInfo.JOINING),
@@ -267,6 +290,9 @@ class SignalServer:
         app = web.Application()
         app.router.add_get("/rtc", self._serve)
         app.router.add_get("/rtc/validate", self._validate)
+        if self.single:
+            app.router.add_get("/rtc/v1", self._serve)
+            app.router.add_get("/rtc/v1/validate", self._validate)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -299,6 +325,11 @@ class SignalServer:
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
         connection = Connection(request, websocket)
+        wrapped = request.query.get("join_request")
+        connection.join_request = unwrap(wrapped) if wrapped else None
+        if connection.join_request is not None:
+            await self._greet_single(connection, connection.join_request)
+            return websocket
         resuming = request.query.get("reconnect") == "1"
         for message in self._resumption() if resuming else self._greeting():
             await websocket.send_bytes(message.SerializeToString())
@@ -308,6 +339,20 @@ class SignalServer:
         finally:
             connection.closed.set()
         return websocket
+
+    async def _greet_single(self, connection: Connection, join: proto.JoinRequest) -> None:
+        if join.reconnect:
+            await connection.send(reconnect=proto.ReconnectResponse(last_message_seq=self.last_message_seq))
+            everybody = [self.join.participant, *self.join.other_participants]
+            await connection.update(*everybody)
+        else:
+            await connection.send(join=self.join)
+            await connection.send(answer=server_answer(join.publisher_offer, self.tracks))
+        self.connections.put_nowait(connection)
+        try:
+            await self._read(connection)
+        finally:
+            connection.closed.set()
 
     def _greeting(self) -> list[proto.SignalResponse]:
         offer = proto.SignalResponse(offer=server_offer())
@@ -331,7 +376,7 @@ class SignalServer:
                 continue
             kind, message = decode_request(frame.data)
             if kind == "offer":
-                await connection.send(answer=server_answer(message))
+                await connection.send(answer=server_answer(message, self.tracks))
             elif kind == "add_track" and self.acknowledges_tracks:
                 info = track(
                     f"TR_{next(self._sids)}", message.type, source=message.source, layers=message.layers

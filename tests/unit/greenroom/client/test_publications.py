@@ -11,7 +11,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
 from greenroom.client.errors import PublishTrackError, UnpublishTrackError
-from greenroom.signalling.sdp import Direction, parse
+from greenroom.signalling.sdp import parse
 from livekit import rtc
 
 _PublishOptions = rtc.TrackPublishOptions
@@ -171,11 +171,38 @@ async def test_unpublish_ends_the_section_and_the_track_can_be_published_again(
     await room.local_participant.unpublish_track(publication.sid)
     connection = await server.connection()
     section = parse((await connection.expect("offer", count=3)).sdp).media[1]
-    assert section.direction is Direction.INACTIVE
+    assert (section.msid, section.sources) == (None, [])
     assert ("remove_sender", ("1",)) in peers.publisher.calls
     assert (ended, publication.track, track.sid) == ([publication], None, "TR_unknown")
     assert room.local_participant.track_publications == {}
     assert (await room.local_participant.publish_track(track)).sid == "TR_2"
+
+
+async def test_a_section_is_used_again_by_the_next_track_of_its_codec(
+    room: rtc.Room, server: SignalServer, peers: FakePeers
+) -> None:
+    connection = await server.connection()
+    local = room.local_participant
+    first = await local.publish_track(camera())
+    await local.publish_track(microphone())
+    for number in range(50):
+        await local.unpublish_track(first.sid)
+        await connection.expect("offer", count=4 + 2 * number)
+        first = await local.publish_track(camera())
+        offer = parse((await connection.expect("offer", count=5 + 2 * number)).sdp)
+        assert [(s.mid, s.msid is None) for s in offer.media] == [("0", True), ("1", False), ("2", False)]
+    h264 = _PublishOptions(video_codec=rtc.VideoCodec.H264)
+    await local.unpublish_track(first.sid)
+    await local.publish_track(camera(), h264)
+    assert len(parse((await connection.expect("offer", count=105)).sdp).media) == 4, "another codec"
+
+
+async def test_layers_are_numbered_when_they_are_announced(
+    room: rtc.Room, server: SignalServer, peers: FakePeers
+) -> None:
+    await room.local_participant.publish_track(camera())
+    request = await (await server.connection()).expect("add_track")
+    assert [(layer.rid, layer.spatial_layer) for layer in request.layers] == [("q", 0), ("h", 1), ("f", 2)]
 
 
 async def test_mute_reaches_engine_server_and_handlers(

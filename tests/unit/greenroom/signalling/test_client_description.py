@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from greenroom.signalling.client_description import (
+    BOTH_WAYS,
     PUBLISH_PAYLOADS,
     LocalTransport,
     OfferedTrack,
+    ReceivingSection,
     publisher_offer,
     read_answer_track,
     read_transport,
@@ -174,7 +176,7 @@ def test_our_offer_says_what_a_server_needs() -> None:
         ["q", "h", "f"],
         [],
     )
-    assert (ended.direction, ended.msid) == (Direction.INACTIVE, None)
+    assert (ended.direction, ended.msid, ended.sources) == (Direction.SENDONLY, None, [])
     assert (offer.session_id, offer.session_version) == (5, 2)
 
 
@@ -187,3 +189,26 @@ def test_one_id_means_one_extension_across_the_bundle() -> None:
     for section in publisher_offer(_OURS, tracks, session_id=1, version=1).media:
         for extension in section.header_extensions:
             assert uris.setdefault(extension.id, extension.uri) == extension.uri
+
+
+def test_an_offer_for_both_directions_lists_the_same_in_every_section_of_a_kind() -> None:
+    single = SendLayer(None, 11, 12, 1.0, 1_000_000, 30)
+    sections = [
+        ReceivingSection("1", MediaKind.AUDIO),
+        ReceivingSection("2", MediaKind.VIDEO),
+        _track("3", MediaKind.VIDEO, "h264", single),
+    ]
+    offer = parse(publisher_offer(_OURS, sections, session_id=5, version=1, profile=BOTH_WAYS).to_text())
+    audio, receiving, sending = offer.media[1:]
+    assert [s.direction for s in offer.media[1:]] == [
+        Direction.RECVONLY,
+        Direction.RECVONLY,
+        Direction.SENDONLY,
+    ]
+    assert [p.payload_type for p in receiving.payload_types] == [96, 108, 125]
+    assert [p.payload_type for p in sending.payload_types] == [108, 96, 125], "what is sent comes first"
+    assert set(receiving.header_extensions) == set(sending.header_extensions)
+    assert {"goog-remb", "transport-cc"} <= set(receiving.payload_types[0].feedback)
+    ids = {e.id: e.uri for section in offer.media for e in section.header_extensions}
+    assert all(ids[e.id] == e.uri for section in offer.media for e in section.header_extensions)
+    assert (audio.msid, receiving.msid) == (None, None)
