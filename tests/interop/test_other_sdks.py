@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from room_tools import Ear, Events, play, running, within
 
@@ -64,6 +65,17 @@ async def _mirror(
         await process.wait()
 
 
+async def _call_from_server(server: RoomServer, room: str, identity: str) -> str:
+    """What the peer answers to a call that the server itself makes."""
+    url = f"{server.url.replace('ws', 'http', 1)}/twirp/livekit.RoomService/PerformRpc"
+    headers = {"Authorization": "Bearer " + server.token("admin", room, room_admin=True)}
+    body = {"room": room, "destination_identity": identity, "method": "greet", "payload": "server"}
+    async with aiohttp.ClientSession() as http, http.post(url, json=body, headers=headers) as response:
+        answer = await response.json()
+        assert response.status == 200, answer
+        return str(answer["payload"])
+
+
 @pytest.mark.timeout(1600)  # the first run may have to build the peer
 @pytest.mark.parametrize("sdk", ["node", "go"])
 async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) -> None:
@@ -108,6 +120,8 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
         await local.publish_data(b"", topic="call")
         (packet,) = await events.wait("data_received", lambda p: p.topic == "called")
         assert packet.data.decode() == f"{sdk}, {sdk}: hello"
+
+        assert await _call_from_server(embedded, name, sdk) == f"{sdk} greets server"
 
         await local.publish_data(b"", topic="bye")
         await events.wait("participant_disconnected")
