@@ -1,6 +1,8 @@
 """One side of an interop case, run as a process of its own by either SDK's interpreter.
 
-usage: PYTHON room_program.py publish|subscribe URL TOKEN CODEC
+usage: PYTHON room_program.py publish|subscribe URL TOKEN CODEC one|two
+
+The last word: how many peer connections are used.
 
 Uses only what both SDKs have. A publisher sends a 1 kHz tone, a picture of coloured quarters and numbered data
 until its standard input closes. A subscriber collects them, prints one JSON line of measurements and leaves.
@@ -199,7 +201,7 @@ async def measure_video(track: rtc.Track) -> dict:
 
 
 async def main() -> None:
-    role, url, token, codec = sys.argv[1:5]
+    role, url, token, codec, connections = sys.argv[1:6]
     room = rtc.Room()
     loop = asyncio.get_running_loop()
     tracks = {"audio": loop.create_future(), "video": loop.create_future()}
@@ -210,7 +212,7 @@ async def main() -> None:
             tracks[key].set_result(track)
 
     room.on("track_subscribed", on_track)
-    await room.connect(url, token)
+    await room.connect(url, token, rtc.RoomOptions(single_peer_connection=connections == "one"))
     print(json.dumps({"joined": True}), flush=True)
     try:
         if role == "publish":

@@ -25,15 +25,21 @@ _PAIRS = [
     ("embedded", "official", "official"),
 ]
 _CELLS = [
-    *((*pair, codec) for pair in _PAIRS for codec in ("VP8", "H264")),
-    ("embedded_tcp", "official", "official", "VP8"),
+    *((*pair, codec, "one") for pair in _PAIRS for codec in ("VP8", "H264")),
+    ("embedded_tcp", "official", "official", "VP8", "one"),
+    # As older clients do, and as those do whose server has nothing else.
+    ("livekit", "greenroom", "greenroom", "VP8", "two"),
+    ("livekit", "official", "greenroom", "H264", "two"),
+    ("embedded", "greenroom", "official", "H264", "two"),
+    ("embedded", "official", "greenroom", "VP8", "two"),
+    ("embedded", "official", "official", "VP8", "two"),
 ]
 
 
-def _start(sdk: str, role: str, server: RoomServer, room: str, codec: str) -> subprocess.Popen[str]:
+def _start(sdk: str, role: str, server: RoomServer, room: str, *arguments: str) -> subprocess.Popen[str]:
     token = server.token(f"{role}-{sdk}", room)
     return subprocess.Popen(
-        [sdk_python(sdk), _PROGRAM, role, server.url, token, codec],
+        [sdk_python(sdk), _PROGRAM, role, server.url, token, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -41,10 +47,12 @@ def _start(sdk: str, role: str, server: RoomServer, room: str, codec: str) -> su
     )
 
 
-def _run_session(server: RoomServer, publisher_sdk: str, subscriber_sdk: str, codec: str) -> dict[str, Any]:
+def _run_session(
+    server: RoomServer, publisher_sdk: str, subscriber_sdk: str, *arguments: str
+) -> dict[str, Any]:
     room = f"interop-{uuid.uuid4().hex[:8]}"
-    publisher = _start(publisher_sdk, "publish", server, room, codec)
-    subscriber = _start(subscriber_sdk, "subscribe", server, room, codec)
+    publisher = _start(publisher_sdk, "publish", server, room, *arguments)
+    subscriber = _start(subscriber_sdk, "subscribe", server, room, *arguments)
     try:
         out, err = subscriber.communicate(timeout=45)
     except subprocess.TimeoutExpired:
@@ -65,9 +73,9 @@ def _run_session(server: RoomServer, publisher_sdk: str, subscriber_sdk: str, co
 @pytest.fixture(scope="module", params=_CELLS, ids=lambda cell: "-".join(cell))
 def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the subscriber of one cell received."""
-    server_name, publisher_sdk, subscriber_sdk, codec = request.param
+    server_name, *arguments = request.param
     server: RoomServer = request.getfixturevalue(server_name)
-    return _run_session(server, publisher_sdk, subscriber_sdk, codec)
+    return _run_session(server, *arguments)
 
 
 @pytest.mark.timeout(900)
