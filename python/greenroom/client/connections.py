@@ -214,7 +214,10 @@ class SingleConnection(Connections):
     def _bind(self, description: SessionDescription, answer: proto.SessionDescription) -> None:
         ours = self.publisher.receiving_mids
         sections = [s for s in description.media if s.mid in ours and not s.rejected]
-        self._receivers.bind(sections, dict(answer.mid_to_track_id))
+        try:
+            self._receivers.bind(sections, dict(answer.mid_to_track_id))
+        except _engine.EngineError as error:
+            _logger.warning("answer %d can't be used to receive: %s", answer.id, error)
 
     def restart_ice(self) -> Callable[[], Coroutine[Any, Any, None]]:
         async def back() -> None:

@@ -12,6 +12,7 @@ from client_fakes import TIMEOUT_S, FakePeers, SignalServer, fake_source, partic
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
+from greenroom import _engine
 from greenroom.client.errors import TokenError
 from greenroom.signalling.sdp import Direction, MediaKind, Msid, parse
 from livekit import rtc
@@ -76,6 +77,27 @@ async def test_tracks_follow_the_answers(server: SignalServer, peers: FakePeers,
 
     assert (await unsubscribed)[0] is remote
     assert ("remove_receiver", ("4",)) in peers.publisher.calls
+
+
+async def test_an_answer_that_the_engine_refuses_is_survived(
+    server: SignalServer, peers: FakePeers, room: rtc.Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.connect(server.url, "token")
+    connection = await server.connection()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise _engine.EngineError("SSRC 0 is reserved")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(peers.publisher, "add_receiver", refuse, raising=False)
+        server.tracks["4"] = CAMERA
+        await connection.send(media_sections_requirement=proto.MediaSectionsRequirement())
+        await connection.expect("offer")
+        await connection.send(media_sections_requirement=proto.MediaSectionsRequirement())
+        await connection.expect("offer", count=2)
+    subscribed = happened(room, "track_subscribed")
+    await connection.send(media_sections_requirement=proto.MediaSectionsRequirement())
+    assert (await subscribed)[0].sid == "TR_cam"
 
 
 async def test_as_many_sections_as_the_server_asks_for(
