@@ -30,6 +30,14 @@ def embedded() -> Iterator[RoomServer]:
 
 
 @pytest.fixture(scope="session")
+def livekit_tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoomServer]:
+    """The real livekit-server without media over UDP."""
+    log = tmp_path_factory.mktemp("livekit-server-tcp") / "output.log"
+    with livekit_server(log, rtc="  force_tcp: true") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def embedded_tcp() -> Iterator[RoomServer]:
     """The embedded server with nothing but ICE-TCP, as seen from behind a firewall that stops UDP."""
     with embedded_server(force_tcp=True) as server:

@@ -57,6 +57,7 @@ rtc:
   enable_loopback_candidate: true
   interfaces:
     includes: [lo]
+{rtc}
 keys:
   {key}: {secret}
 logging:
@@ -65,12 +66,18 @@ logging:
 
 
 @contextlib.contextmanager
-def livekit_server(log: Path, more: str = "") -> Iterator[RoomServer]:
-    """Run livekit-server on loopback until the block ends; its output goes to `log`. `more` is YAML to be added."""
+def livekit_server(log: Path, more: str = "", rtc: str = "") -> Iterator[RoomServer]:
+    """Run livekit-server on loopback until the block ends; its output goes to `log`. `more` is YAML to be added, `rtc`
+    lines of its section of that name."""
     binary = livekit_server_binary()
     port = free_port()
     config = _LIVEKIT_CONFIG.format(
-        port=port, tcp_port=free_port(), udp_port=free_port(socket.SOCK_DGRAM), key=API_KEY, secret=API_SECRET
+        port=port,
+        tcp_port=free_port(),
+        udp_port=free_port(socket.SOCK_DGRAM),
+        key=API_KEY,
+        secret=API_SECRET,
+        rtc=rtc,
     )
     with log.open("wb") as output:
         process = subprocess.Popen(

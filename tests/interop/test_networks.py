@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from room_tools import RED, Ear, Rooms, camera, microphone, wait_for_picture, within
 from turn_server import PASSWORD, USERNAME, TurnServer, turn_server
 
+from greenroom.client.connections import trickle
+from greenroom.client.peer_link import PeerLink
+from greenroom.signalling.client_description import LocalTransport
 from livekit import rtc
 from livekit.rtc.room import proto_room
 
-from .servers import RoomServer
+from .servers import RoomServer, livekit_server
 
 Policy = proto_room.IceTransportType
 
@@ -54,8 +59,7 @@ def transports(room: rtc.Room) -> list[dict[str, Any]]:
     """What the engine knows of the way of each connection that carries something."""
     session = room._session
     assert session is not None
-    links = {session.publisher.link, session.subscriber.link}
-    found = [link.peer.stats()["transport"] for link in links]
+    found = [link.peer.stats()["transport"] for link in session.connections.links]
     return [transport for transport in found if transport["dtls_state"] == "connected"]
 
 
@@ -83,7 +87,7 @@ async def check_everything_flows(sender: rtc.Room, receiver: rtc.Room) -> None:
 
 @pytest.mark.parametrize("transport", ["udp"])
 async def test_relay_only_carries_everything(rooms: Rooms, turn: TurnServer, transport: str) -> None:
-    options = through(turn.url(transport))
+    options = through(turn.url(transport), ssl_context=turn.trusting_context())
     alice, _ = await rooms.join("alice", options)
     bob, _ = await rooms.join("bob", options)
     await check_everything_flows(alice, bob)
@@ -127,3 +131,51 @@ async def test_no_host_candidate_is_told(rooms: Rooms, turn: TurnServer) -> None
     session = alice._session
     assert session is not None
     assert not [line for line in session.publisher.link.local_transport.candidates if "typ host" in line]
+
+
+async def test_servers_that_livekit_server_names_are_used(
+    turn: TurnServer, tmp_path: Path, nothing_left: None
+) -> None:
+    section = f"""
+  turn_servers:
+    - host: 127.0.0.1
+      port: {turn.port}
+      protocol: udp
+      username: {USERNAME}
+      credential: {PASSWORD}
+"""
+    relays = rtc.RtcConfiguration(ice_transport_type=Policy.TRANSPORT_RELAY)
+    with livekit_server(tmp_path / "output.log", rtc=section) as server:
+        rooms = Rooms(server)
+        try:
+            alice, _ = await rooms.join("alice", rtc.RoomOptions(rtc_config=relays))
+            assert all(turn.is_relayed(way["local_candidate"]) for way in transports(alice))
+        finally:
+            await rooms.leave()
+
+
+async def test_mdns_names_in_place_of_addresses_do_no_harm(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As browsers hide their addresses: the server learns them from the checks that come."""
+    honest = PeerLink.local_transport.fget
+    assert honest is not None
+
+    def hidden(link: PeerLink) -> LocalTransport:
+        transport: LocalTransport = honest(link)
+        lines = (line.split() for line in transport.candidates)
+        names = (
+            " ".join([*words[:4], "0d1e6f0c-7a3b-4f5e-9d2c-1b0a9f8e7d6c.local", *words[5:]])
+            for words in lines
+        )
+        return replace(transport, candidates=tuple(names))
+
+    monkeypatch.setattr(PeerLink, "local_transport", property(hidden))
+    alice, _ = await rooms.join("alice")
+    bob, _ = await rooms.join("bob")
+    for room in (alice, bob):
+        session = room._session
+        assert session is not None
+        for link in session.connections.links:
+            trickle(session.send, link.name, "candidate:1 1 udp 2130706431 0d1e6f0c.local 40000 typ host")
+    await check_everything_flows(alice, bob)
