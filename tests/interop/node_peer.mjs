@@ -1,4 +1,5 @@
-// The mirror in LiveKit's SDK for Node: plays back what it hears, answers data, text and calls, and calls back.
+// The mirror in LiveKit's SDK for Node: plays back what it hears, answers data, text and calls, and calls back; says what was
+// muted, and when it is back after a loss.
 //
 // usage: node node_peer.mjs URL TOKEN NAME, in a folder where @livekit/rtc-node is installed
 
@@ -53,6 +54,10 @@ room.on(rtc.RoomEvent.TrackSubscribed, (track) => void mirror(track));
 room.on(rtc.RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
   onData[topic]?.(text.decode(payload), participant.identity);
 });
+room.on(rtc.RoomEvent.TrackMuted, (publication, participant) => {
+  void say('muted', publication.name, participant.identity);
+});
+room.on(rtc.RoomEvent.Reconnected, () => void say('back', name, 'tester'));
 room.registerTextStreamHandler('ask', async (reader, { identity }) => {
   const words = await reader.readAll();
   await room.localParticipant.sendText(`re: ${words}`, {

@@ -1,4 +1,5 @@
-"""LiveKit's SDKs for Node and Go on the embedded server, with our SDK at the other end: sound, data, text and calls."""
+"""LiveKit's SDKs for Node and Go on the embedded server, with our SDK at the other end: sound, data, text, calls,
+muting, and a lost signal connection."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from room_tools import Ear, Events, play, running, within
+from tcp_proxy import TcpProxy
 
 from livekit import rtc
 
@@ -41,14 +43,14 @@ async def _until_ready(output: asyncio.StreamReader, log: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def _mirror(
-    server: RoomServer, sdk: str, room: str, log: Path
+    server: RoomServer, url: str, sdk: str, room: str, log: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A connected mirror, a process of its own."""
+    """A connected mirror, a process of its own; `url` leads to the server."""
     command, folder = await asyncio.to_thread(_command, sdk)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
-            *(server.url, server.token(sdk, room), sdk),
+            *(url, server.token(sdk, room), sdk),
             cwd=folder,
             stdout=asyncio.subprocess.PIPE,
             stderr=output,
@@ -89,7 +91,10 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
     room.register_text_stream_handler(
         "answer", lambda reader, _: readers.add(asyncio.ensure_future(read(reader)))
     )
-    async with _mirror(embedded, sdk, name, tmp_path / "peer.log") as process:
+    async with (
+        TcpProxy(embedded.url) as proxy,
+        _mirror(embedded, proxy.url, sdk, name, tmp_path / "peer.log") as process,
+    ):
         await room.connect(embedded.url, embedded.token("tester", name))
         local = room.local_participant
 
@@ -121,6 +126,18 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
         (packet,) = await events.wait("data_received", lambda p: p.topic == "called")
         assert packet.data.decode() == f"{sdk}, {sdk}: hello"
 
+        track.mute()
+        (packet,) = await events.wait("data_received", lambda p: p.topic == "muted")
+        assert packet.data == b"voice"
+
+        # its signal connection is lost, and resumed
+        connections = proxy.connections
+        proxy.cut()
+        await proxy.reached(connections + 1)
+        await events.wait("data_received", lambda p: p.topic == "back")
+        await local.publish_data(b"still there", topic="ask")
+        await events.wait("data_received", lambda p: p.data == b"re: still there")
+        assert events.names("participant_disconnected", "track_unsubscribed") == []
         assert await _call_from_server(embedded, name, sdk) == f"{sdk} greets server"
 
         await local.publish_data(b"", topic="bye")

@@ -1,4 +1,5 @@
-// The mirror in LiveKit's SDK for Go: plays back what it hears, answers data, text and calls, and calls back.
+// The mirror in LiveKit's SDK for Go: plays back what it hears, answers data, text and calls, and calls back; says what was
+// muted, and when it is back after a loss.
 //
 // usage: go_peer URL TOKEN NAME
 package main
@@ -40,6 +41,10 @@ func main() {
 			mirror(room, track)
 		}()
 	}
+	callback.OnTrackMuted = func(publication lksdk.TrackPublication, participant lksdk.Participant) {
+		say(room, "muted", publication.Name(), participant.Identity())
+	}
+	callback.OnReconnected = func() { say(room, "back", name, "tester") }
 	var err error
 	room, err = lksdk.ConnectToRoomWithToken(url, token, callback, lksdk.WithAutoSubscribe(true))
 	must(err)
