@@ -70,6 +70,7 @@ def _program() -> tuple[str, set[int], set[int]]:
     return "\n".join(lines) + "\n", right, wrong
 
 
+@pytest.mark.timeout(300)  # mypy reads the whole package when it has no cache
 def test_right_handlers_pass_and_wrong_ones_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, right, wrong = _program()
     program = tmp_path / "handlers.py"
