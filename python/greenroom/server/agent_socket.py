@@ -17,6 +17,7 @@ from .agent_worker import AgentWorker, Declined, deployment_error, simulated_job
 from .join_response import server_info
 from .pace import Pace
 from .refusal import Refusal
+from .websocket import FINISH_LIMIT_S
 
 if TYPE_CHECKING:
     from .agents import Agents
@@ -51,7 +52,10 @@ class AgentSocket:
         self._jobs: set[asyncio.Task[None]] = set()
         self._transport: asyncio.BaseTransport | None = None
         self._websocket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_S, max_msg_size=config.limits.signalling_message_bytes, compress=False
+            timeout=FINISH_LIMIT_S,
+            heartbeat=HEARTBEAT_S,
+            max_msg_size=config.limits.signalling_message_bytes,
+            compress=False,
         )
 
     async def serve(self, request: web.Request) -> web.StreamResponse:

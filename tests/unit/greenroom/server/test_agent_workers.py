@@ -363,6 +363,13 @@ def test_names_of_deployments(deployment: str, error: str | None) -> None:
     assert agent_worker.deployment_error(deployment) == error
 
 
+async def test_a_worker_that_does_not_read_does_not_delay_the_end(harness: Harness) -> None:
+    worker = await register(harness)
+    transport = worker.websocket._response.connection.transport  # type: ignore[union-attr]
+    transport.pause_reading()
+    await asyncio.wait_for(harness.server.stop(), 3.0)
+
+
 async def test_stopping_the_server_ends_workers(harness: Harness) -> None:
     worker = await register(harness)
     await harness.server.stop()
