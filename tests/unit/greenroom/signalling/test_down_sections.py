@@ -118,3 +118,37 @@ def test_a_section_that_was_published_in_or_is_closed_takes_no_track(line: str) 
 
     assert not can_carry_tracks(offer.media[0])
     assert answer(offer, {})[0].direction is Direction.INACTIVE
+
+
+def test_a_browsers_offer_is_answered_section_by_section() -> None:
+    offer = golden("chromium-offer-single-publishing")
+    down = {**free_sections(offer), "3": DownSection(CAMERA, True)}
+    assert list(down) == ["0", "1", "2", "3", "4", "5"]
+
+    ours = answer(offer, down, _8=PublishedSection(), _9=PublishedSection("h264"))
+
+    directions = (
+        [Direction.SENDONLY] * 6 + [Direction.SENDRECV, Direction.INACTIVE] + [Direction.RECVONLY] * 2
+    )
+    assert [m.direction for m in ours] == directions
+    assert [m.mid for m in ours] == [m.mid for m in offer.media]
+    assert not any(m.rejected for m in ours), "what is idle stays in the bundle"
+    video = ours[3]
+    offered = {p.payload_type: p for p in offer.media[3].payload_types}
+    assert {p.codec for p in video.payload_types} == {"vp8", "vp9", "h264", "av1"}, "no red, ulpfec or h265"
+    assert all(p.rtx_payload_type == offered[p.payload_type].rtx_payload_type for p in video.payload_types)
+    profiles = {p.format_parameter("profile-level-id") for p in video.payload_types if p.codec == "h264"}
+    assert profiles == {"42e01f"}
+    assert ours[9].payload_types[0].codec == "h264", "the wanted codec comes first"
+    assert ours[9].simulcast_recv == ["q", "h", "f"]
+    assert (ours[7].simulcast_recv, ours[7].sources) == (["q", "h", "f"], [])
+
+
+def test_what_a_browser_publishes_later_needs_extensions_of_its_first_answer() -> None:
+    offer = golden("chromium-offer-single-join")
+
+    sections = answer(offer, free_sections(offer))
+
+    for name in ("rtp-stream-id", "repaired-rtp-stream-id", "mid"):
+        uri = f"urn:ietf:params:rtp-hdrext:sdes:{name}"
+        assert sections[3].extension_id(uri) == offer.media[3].extension_id(uri) is not None
