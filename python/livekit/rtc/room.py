@@ -95,8 +95,7 @@ class RoomOptions:
     media and data, `e2ee` media alone. `connect_timeout`: seconds for the whole of `connect` (None: 15).
     `single_peer_connection`: one peer connection for both directions, where the server has that (False: never;
     None: as if True).
-    `ssl_context`: how TLS is done, to the server
-    and to `turns:` servers; for an authority of one's own `ssl.create_default_context(cafile="ca.pem")` (None: as
+    `ssl_context`: how TLS is done; for an authority of one's own `ssl.create_default_context(cafile="ca.pem")` (None: as
     this machine is set up). `proxy`: `http://[USER:PASSWORD@]HOST:PORT` for signalling (None: as HTTPS_PROXY,
     HTTP_PROXY and NO_PROXY say; "": none).
     """
