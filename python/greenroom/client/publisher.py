@@ -96,6 +96,7 @@ class Publisher:
         self._outstanding: SessionDescription | None = None
         self._negotiate_again = False
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._closed: PublishTrackError | None = None
 
     @property
     def negotiated(self) -> bool:
@@ -122,8 +123,11 @@ class Publisher:
 
     def add_track(self, track: OfferedTrack, start: StartSender) -> asyncio.Future[None]:
         """Put a track into the next offer, at the mid that `next_mid` has just given. The future resolves when
-        its answer is applied; PublishTrackError if refused."""
+        its answer is applied; PublishTrackError if refused, or closed already."""
         sender = _Sender(track, start, asyncio.get_running_loop().create_future())
+        if self._closed is not None:
+            sender.answered.set_exception(self._closed)
+            return sender.answered
         if track.mid == self._new_mid():
             self._sections.append(sender)
         else:
@@ -215,6 +219,7 @@ class Publisher:
         if self._answer_timer is not None:
             self._answer_timer.cancel()
         self._fail_waiting(why, reason)
+        self._closed = PublishTrackError(f"publishing failed: {why}", reason)
         self.link.close()
 
     def _start(self, sender: _Sender, answer: SessionDescription) -> None:

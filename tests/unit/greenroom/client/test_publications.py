@@ -161,6 +161,25 @@ async def test_cancelling_a_publish_takes_the_section_back(
     assert (await room.local_participant.publish_track(track)).sid == "TR_1"
 
 
+async def test_a_publish_that_was_announced_as_the_session_ended_fails(
+    room: rtc.Room, server: SignalServer, peers: FakePeers
+) -> None:
+    session = room._session
+    assert session is not None
+    session.publisher.negotiate()  # an answer that never comes
+
+    def end_then_announce(future: asyncio.Future[Any]) -> None:
+        session.publisher.close()
+        future.set_result(models.TrackInfo(sid="TR_1"))
+
+    publishing = asyncio.ensure_future(room.local_participant.publish_track(microphone()))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    end_then_announce(next(iter(session.publications._announced.values())))
+    with pytest.raises(PublishTrackError, match="the session ended"):
+        await asyncio.wait_for(publishing, TIMEOUT_S)
+
+
 async def test_unpublish_ends_the_section_and_the_track_can_be_published_again(
     room: rtc.Room, server: SignalServer, peers: FakePeers
 ) -> None:
