@@ -898,9 +898,10 @@ async def test_leaving_with_everything_running_leaves_nothing(rooms: Rooms) -> N
             await stream.aclose()
 
 
-async def test_statistics_of_what_is_sent_and_received(rooms: Rooms) -> None:
+@pytest.mark.parametrize("single", [True, False], ids=["one-connection", "two-connections"])
+async def test_statistics_of_what_is_sent_and_received(rooms: Rooms, single: bool) -> None:
     sender, _ = await rooms.join("sender")
-    viewer, events = await rooms.join("viewer")
+    viewer, events = await rooms.join("viewer", rtc.RoomOptions(single_peer_connection=single))
     async with microphone(sender) as (_, track):
         theirs = (await events.wait("track_subscribed"))[0]
         stream = rtc.AudioStream(theirs)
@@ -909,7 +910,14 @@ async def test_statistics_of_what_is_sent_and_received(rooms: Rooms) -> None:
         assert any(s.outbound_rtp.outbound.frames_encoded > 0 for s in sent)
         assert any(s.inbound_rtp.inbound.total_samples_received > 0 for s in received)
         whole = await viewer.get_rtc_stats()
-        assert whole.subscriber_stats
+        # The reference tells of an only connection as the publisher's.
+        received, other = (
+            (whole.publisher_stats, whole.subscriber_stats)
+            if single
+            else (whole.subscriber_stats, whole.publisher_stats)
+        )
+        assert any(s.HasField("inbound_rtp") for s in received)
+        assert bool(other) is not single
         await stream.aclose()
 
 
