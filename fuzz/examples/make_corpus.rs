@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use greenroom_datatrack::{Encryption, Extensions, Packet};
 use greenroom_e2ee::{Derivation, FrameCodec, FrameCryptor, KeyOwner, KeyProvider, KeyProviderOptions};
 use greenroom_fuzz::write_step;
 use greenroom_media::audio::{OpusEncoder, OpusEncoderConfig, PACKET_SAMPLES};
@@ -44,6 +45,7 @@ fn main() -> std::io::Result<()> {
     let prefixed = |first: u8, rest: Vec<u8>| [vec![first], rest].concat();
     let opus = opus_packets();
     seeds("candidate", &[candidates()])?;
+    seeds("data_track", &data_track_packets())?;
     seeds("dcep", &[DCEP_OPEN.to_vec(), vec![2]])?;
     seeds("forwarding", &[steps(&[0, 3], &both), steps(&[1, 0x83], &both)])?;
     seeds("frame_cryptor", &sealed_frames())?;
@@ -186,6 +188,39 @@ fn twcc(count: u16) -> Vec<u8> {
         .flat_map(|index| {
             let [high, low] = (index + index % 3).to_be_bytes();
             [if index % 50 == 49 { 0x18 } else { 1 }, 2, 0, high, low]
+        })
+        .collect()
+}
+
+/// Two frames of a track, with and without extensions, as steps of [`greenroom_fuzz::Input::packet`].
+fn data_track_packets() -> Vec<Vec<u8>> {
+    let extended = Extensions {
+        encryption: Some(Encryption {
+            key_index: 1,
+            iv: [2; 12],
+        }),
+        user_timestamp: Some(3),
+    };
+    [Extensions::default(), extended]
+        .into_iter()
+        .map(|extensions| {
+            let mut input = vec![1];
+            for sequence in 0..3 {
+                let packet = Packet {
+                    is_start: sequence == 0,
+                    is_final: sequence == 2,
+                    handle: 1,
+                    sequence,
+                    frame_number: 9,
+                    timestamp: 90_000,
+                    extensions,
+                    payload: b"part",
+                };
+                let bytes = packet.to_bytes();
+                input.push(bytes.len() as u8);
+                input.extend(bytes);
+            }
+            input
         })
         .collect()
 }

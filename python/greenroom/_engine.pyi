@@ -252,10 +252,30 @@ class Peer:
     def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
         """Before `set_remote` or after. The channel's number; CHANNEL_OPEN follows."""
     def send(self, channel: int, data: bytes) -> bool:
-        """Queue one binary message. False when the channel's 4 MiB (lossy: 256 KiB) are full: nothing was queued, CHANNEL_WRITABLE follows.
+        """Queue one binary message. False when a reliable channel's 4 MiB are full: nothing was queued, CHANNEL_WRITABLE follows.
+        On a lossy channel (256 KiB) the oldest messages that wait make room for it; they are counted in `dropped_messages`.
         EngineError when empty or larger than the remote's max_message_size (at most 65,536), or the channel is closed or unknown."""
     def buffered_amount(self, channel: int) -> int:
         """Bytes queued or not yet acknowledged."""
+    def dropped_messages(self, channel: int) -> int:
+        """Messages of a lossy channel (whole frames, of data tracks) that were given up for newer ones."""
+    def push_data_frame(
+        self,
+        channel: int,
+        track: DataTrackSender,
+        payload: Buffer,
+        *,
+        timestamp: int,
+        user_timestamp: int | None = None,
+        encryption: tuple[int, bytes] | None = None,
+    ) -> bool:
+        """Send one frame of a data track in as many packets as it needs. When 256 KiB wait, the oldest frames make room for it.
+        False when 16 frames wait: nothing of it is sent.
+        `timestamp` counts at 90 kHz (uint32); `encryption` is (key index, IV of 12 bytes) when `payload` is ciphertext and tag.
+        EngineError when the frame is larger than receivers put together (about 2 MB)."""
+    def receive_data_tracks(self, label: str, receivers: dict[int, DataTrackReceiver]) -> None:
+        """Messages of channels with this label are packets of data tracks, and give no CHANNEL_MESSAGE: each goes to the receiver of its handle,
+        those of other handles are dropped. Call it before such a channel opens; a later call replaces all receivers."""
     def add_audio_sender(
         self,
         mid: str,
@@ -309,6 +329,42 @@ class Receiver:
     def mid(self) -> str: ...
     @property
     def kind(self) -> str: ...
+
+# ---- data tracks ----
+
+@final
+class DataTrackSender:
+    """Numbers the packets of one published data track."""
+    def __new__(cls, handle: int) -> Self:
+        """The publisher's number of the track, 1 to 65535."""
+
+@final
+class DataTrackReceiver:
+    """Puts the frames of one remote data track together, for all its streams."""
+    def __new__(cls) -> Self: ...
+    def set_max_partial_frames(self, count: int) -> None:
+        """Frames whose packets may mingle; 1 at first. A newer frame takes the place of the oldest unfinished one."""
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that were begun and not completed."""
+    def reset(self) -> None:
+        """The packets that follow are numbered anew."""
+    def end(self) -> None:
+        """Nothing more comes: its streams end."""
+
+@final
+class DataTrackStream:
+    """The frames of a receiver for one reader. STREAM_READY and STREAM_ENDED are told as for media streams."""
+    def __new__(cls, port: EventPort, receiver: DataTrackReceiver, *, capacity_frames: int) -> Self:
+        """A full ring drops its oldest frame and counts it."""
+    @property
+    def handle(self) -> int: ...
+    def pop(self) -> tuple[bytes, int | None, tuple[int, bytes] | None] | None:
+        """(payload, user timestamp, (key index, IV) of an encrypted frame), or None when nothing is queued."""
+    @property
+    def dropped_frames(self) -> int: ...
+    def close(self) -> None:
+        """Harmless twice. No event follows."""
 
 # ---- audio ----
 
@@ -434,7 +490,7 @@ class Sfu:
     ) -> SfuTransport: ...
     def stats(self) -> dict[str, int]:
         """Counters: packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, nacks_received,
-        nacks_sent, plis_received, plis_sent, transports, up_tracks, down_tracks, send_errors."""
+        nacks_sent, plis_received, plis_sent, data_track_packets_sent, data_track_packets_dropped, transports, up_tracks, down_tracks, send_errors."""
     def close(self) -> None: ...
 
 @final
@@ -465,6 +521,13 @@ class SfuTransport:
     ) -> int: ...
     def send(self, channel: int, data: bytes) -> bool: ...
     def buffered_amount(self, channel: int) -> int: ...
+    def set_data_track_channel(self, channel: int) -> None:
+        """Messages of this channel are packets of data tracks: they give no CHANNEL_MESSAGE, and those for this transport go out on it."""
+    def subscribe_data_track(self, published_handle: int, subscriber: SfuTransport, *, handle: int) -> None:
+        """Forward the data track that comes with `published_handle` to `subscriber`, as `handle` (1 to 65535). A subscriber that is behind
+        loses whole frames. Calling it again changes the handle."""
+    def unsubscribe_data_track(self, published_handle: int, subscriber: SfuTransport) -> None:
+        """Does nothing for a subscription that does not exist, or on a closed transport."""
     def add_up_track(
         self,
         mid: str,

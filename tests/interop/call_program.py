@@ -2,8 +2,9 @@
 
 usage: PYTHON call_program.py serve|call URL TOKEN
 
-Uses only what both SDKs have. `serve` answers calls, and tells about each stream it got, until its standard input
-closes. `call` makes calls and streams, prints one JSON line of what came of them, and leaves.
+Uses only what both SDKs have. `serve` answers calls, tells about each stream, packet and data track it got, and
+publishes a data track, until its standard input closes. `call` makes calls, streams, packets and data tracks, prints
+one JSON line of what came of them, and leaves.
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class Server:
     def __init__(self, room: rtc.Room) -> None:
         self.room = room
         self.tasks: set[asyncio.Task[None]] = set()
+        room.on("data_track_published", lambda track: self.start(self.follow(track)))
+        room.on("data_received", self.on_data)
+        room.on("sip_dtmf_received", self.on_dtmf)
+        room.on("transcription_received", self.on_transcription)
         room.register_text_stream_handler("text", lambda reader, who: self.start(self.read(reader, who)))
         room.register_byte_stream_handler("bytes", lambda reader, who: self.start(self.read(reader, who)))
 
@@ -66,6 +71,44 @@ class Server:
         task = asyncio.ensure_future(coroutine)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def tell(self, what: object, receiver: str) -> None:
+        local = self.room.local_participant
+        self.start(local.send_text(json.dumps(what), topic="told", destination_identities=[receiver]))
+
+    def on_data(self, packet: rtc.DataPacket) -> None:
+        sender = packet.participant.identity
+        reliable = packet.kind == rtc.DataPacketKind.KIND_RELIABLE
+        self.tell([packet.topic, packet.data.decode(), reliable, sender], sender)
+
+    def on_dtmf(self, tone: rtc.SipDTMF) -> None:
+        self.tell([tone.code, tone.digit, tone.participant.identity], tone.participant.identity)
+
+    def on_transcription(
+        self, segments: list, participant: rtc.Participant, publication: rtc.TrackPublication | None
+    ) -> None:
+        told = [
+            [[s.id, s.text, s.start_time, s.end_time, s.language, s.final] for s in segments],
+            participant.identity,
+            publication is None,
+        ]
+        self.tell(told, participant.identity)
+
+    async def follow(self, track: rtc.RemoteDataTrack) -> None:
+        """Tell of each frame of a caller's data track, by its length and hash."""
+        publisher = track.publisher_identity
+        async for frame in track.subscribe():
+            digest = hashlib.sha256(frame.payload).hexdigest()
+            self.tell([track.info.name, len(frame.payload), digest, frame.user_timestamp], publisher)
+        self.tell([track.info.name, "ended"], publisher)
+
+    async def publish_frames(self) -> None:
+        """A data track with a small and a large frame, again and again."""
+        track = await self.room.local_participant.publish_data_track(name="frames")
+        while True:
+            track.try_push(rtc.DataTrackFrame(b"small", 2**40))
+            track.try_push(rtc.DataTrackFrame(BLOB))
+            await asyncio.sleep(0.02)
 
     async def read(self, reader: rtc.TextStreamReader | rtc.ByteStreamReader, sender: str) -> None:
         content, error = b"", ""
@@ -84,6 +127,10 @@ class Server:
         async def echo(data: rtc.RpcInvocationData) -> str:
             return data.payload
 
+        @local.register_rpc_method("knows_me")
+        def knows_me(data: rtc.RpcInvocationData) -> str:
+            return "yes" if data.caller_identity in self.room.remote_participants else "not yet"
+
         @local.register_rpc_method("context")
         def context(data: rtc.RpcInvocationData) -> str:
             return json.dumps([data.caller_identity, data.method, data.response_timeout])
@@ -101,7 +148,10 @@ class Server:
         local.register_rpc_method("own_error", own_error)
         local.register_rpc_method("broken", broken)
         local.register_rpc_method("slow", slow)
+        self.start(self.publish_frames())
         await until_stdin_closes()
+        for task in self.tasks:
+            task.cancel()
 
 
 class Caller:
@@ -110,6 +160,8 @@ class Caller:
         self.told: asyncio.Queue[str] = asyncio.Queue()
         self.tasks: set[asyncio.Task[None]] = set()
         room.register_text_stream_handler("told", self.on_told)
+        self.tracks: asyncio.Queue[rtc.RemoteDataTrack] = asyncio.Queue()
+        room.on("data_track_published", self.tracks.put_nowait)
 
     def on_told(self, reader: rtc.TextStreamReader, sender: str) -> None:
         async def read() -> None:
@@ -121,10 +173,16 @@ class Caller:
 
     async def run(self) -> dict:
         self.server = await self.other()
-        return {"calls": await self.calls(), "streams": await self.streams()}
+        return {
+            "calls": await self.calls(),
+            "streams": await self.streams(),
+            "packets": await self.packets(),
+            "data_tracks": await self.data_tracks(),
+        }
 
     async def other(self) -> str:
-        """The identity of the serving side, once it is there and answers."""
+        """The identity of the serving side, once it is there, answers and has heard of us: livekit-server tells late
+        of a participant that publishes no tracks."""
         there = asyncio.Event()
         self.room.on("participant_connected", lambda _: there.set())
         if not self.room.remote_participants:
@@ -132,7 +190,7 @@ class Caller:
         (identity,) = self.room.remote_participants
         self.server = identity
         for _ in range(200):
-            if await self.call("echo", "hello") == "hello":
+            if await self.call("knows_me", "") == "yes":
                 break
             await asyncio.sleep(0.05)
         return identity
@@ -195,6 +253,72 @@ class Caller:
                 write(path, content)
                 await local.send_file(path, topic="bytes", **to)
                 await tell(name)
+        return results
+
+    async def next_told(self) -> object:
+        return json.loads(await asyncio.wait_for(self.told.get(), 10))
+
+    async def packets(self) -> dict:
+        local = self.room.local_participant
+        to = {"destination_identities": [self.server]}
+        results = {}
+        await local.publish_data("hé", topic="t", **to)
+        results["reliable"] = await self.next_told()
+        await local.publish_data(b"lossy", reliable=False)
+        results["lossy"] = await self.next_told()
+        await local.publish_data("not for it", destination_identities=["somebody else"])
+        await local.publish_dtmf(code=11, digit="#")
+        results["dtmf"] = await self.next_told()
+        segments = [
+            rtc.TranscriptionSegment(
+                id="s1", text="hel", start_time=1, end_time=2, language="de", final=False
+            ),
+            rtc.TranscriptionSegment(
+                id="s1", text="hello", start_time=1, end_time=3, language="de", final=True
+            ),
+        ]
+        await local.publish_transcription(
+            rtc.Transcription(participant_identity=local.identity, track_sid="TR_none", segments=segments)
+        )
+        results["transcription"] = await self.next_told()
+        return results
+
+    async def data_tracks(self) -> dict:
+        """Frames both ways."""
+        remote = await asyncio.wait_for(self.tracks.get(), 10)
+        results = {"remote": [remote.info.name, remote.info.uses_e2ee, remote.publisher_identity]}
+        got = set()
+        stream = remote.subscribe()
+        while len(got) < 2:
+            frame = await asyncio.wait_for(stream.read(), 10)
+            got.add((len(frame.payload), hashlib.sha256(frame.payload).hexdigest(), frame.user_timestamp))
+        stream.close()
+        results["got"] = sorted(got, key=str)
+        local = self.room.local_participant
+        track = await local.publish_data_track(name="mine")
+        results["sid"] = track.info.sid[:4]
+        try:
+            await local.publish_data_track(name="mine")
+        except Exception as error:
+            results["twice"] = [type(error).__name__, error.message]
+        # Until the other side has subscribed nothing arrives.
+        told = asyncio.ensure_future(self.next_told())
+        while not told.done():
+            track.try_push(rtc.DataTrackFrame(b"hello", 7))
+            await asyncio.wait([told], timeout=0.05)
+        results["small"] = await told
+        track.try_push(rtc.DataTrackFrame(BLOB))
+        while (told := await self.next_told())[1] != len(BLOB):
+            pass
+        results["large"] = told
+        await track.unpublish()
+        while (told := await self.next_told())[1] != "ended":
+            pass
+        results["ended"] = told
+        try:
+            track.try_push(rtc.DataTrackFrame(b"late"))
+        except rtc.PushFrameError as error:
+            results["late"] = error.message
         return results
 
 

@@ -32,7 +32,7 @@ def _start(sdk: str, role: str, server: RoomServer, room: str) -> subprocess.Pop
     if sdk == "official":
         environment.pop("PYTHONPATH", None)
     return subprocess.Popen(
-        [sdk_python(sdk), _PROGRAM, role, server.url, server.token(f"{role}-{sdk}", room)],
+        [sdk_python(sdk), _PROGRAM, role, server.url, server.token(f"{role}-{sdk}", room, agent=True)],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -57,7 +57,7 @@ def told(request: pytest.FixtureRequest) -> dict[str, Any]:
     if caller.returncode != 0:
         pytest.fail(f"caller ended with {caller.returncode}:\n{err[-4000:]}\nserving:\n{serving_err[-4000:]}")
     result: dict[str, Any] = json.loads(out)
-    result["caller"] = f"call-{caller_sdk}"
+    result["caller"], result["server"] = f"call-{caller_sdk}", f"serve-{server_sdk}"
     return result
 
 
@@ -115,3 +115,32 @@ def test_bytes_and_files_arrive_whole(told: dict[str, Any]) -> None:
         assert seen["sha256"] == hashlib.sha256(content).hexdigest(), name
         assert (seen["error"], seen["size"], seen["name"]) == ("", len(content), file_name)
         assert mime_type in (None, seen["mime_type"])
+
+
+@pytest.mark.timeout(120)
+def test_packets_arrive_as_they_were_sent(told: dict[str, Any]) -> None:
+    packets = told["packets"]
+    assert packets["reliable"] == ["t", "hé", True, told["caller"]]
+    assert packets["lossy"] == ["", "lossy", False, told["caller"]]
+    assert packets["dtmf"] == [11, "#", told["caller"]]
+    segments, participant, without_publication = packets["transcription"]
+    assert segments == [["s1", "hel", 1, 2, "de", False], ["s1", "hello", 1, 3, "de", True]]
+    assert (participant, without_publication) == (told["caller"], True)
+
+
+@pytest.mark.timeout(120)
+def test_data_tracks_carry_frames_both_ways(told: dict[str, Any]) -> None:
+    tracks = told["data_tracks"]
+    server = told["server"]
+    large = [len(BLOB), hashlib.sha256(BLOB).hexdigest(), None]
+    assert tracks["remote"] == ["frames", False, server]
+    assert sorted(tracks["got"], key=str) == sorted(
+        [large, [5, hashlib.sha256(b"small").hexdigest(), 2**40]], key=str
+    )
+    assert tracks["sid"] == "DTR_"
+    assert tracks["twice"][0] == "PublishDataTrackError"
+    assert tracks["twice"][1].startswith("Track name already taken")
+    assert tracks["small"] == ["mine", 5, hashlib.sha256(b"hello").hexdigest(), 7]
+    assert tracks["large"] == ["mine", *large]
+    assert tracks["ended"] == ["mine", "ended"]
+    assert tracks["late"] == "Failed to publish frame: track unpublished"

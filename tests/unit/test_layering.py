@@ -31,11 +31,12 @@ _CRATES = {
     "e2ee": set(),
     "transport": set(),
     "net": set(),
-    "sfu": {"transport"},
+    "datatrack": set(),
+    "sfu": {"transport", "datatrack"},
     "turn": set(),
     "peer": {"media", "e2ee", "turn"},
     "sim": {"net"},
-    "py": {"media", "e2ee", "transport", "turn", "sfu", "peer", "net", "sim"},
+    "py": {"media", "e2ee", "transport", "turn", "sfu", "peer", "net", "datatrack", "sim"},
 }
 """Crate to the crates of ours that it may use."""
 
@@ -69,7 +70,7 @@ def test_crates_depend_only_downwards(crate: str) -> None:
     assert set(re.findall(r"^greenroom-(\w+)", dependencies, re.MULTILINE)) <= _CRATES[crate]
 
 
-@pytest.mark.parametrize("crate", ["media", "e2ee", "transport", "turn", "sfu", "peer", "sim"])
+@pytest.mark.parametrize("crate", ["media", "e2ee", "transport", "turn", "sfu", "peer", "sim", "datatrack"])
 def test_sans_io_crates_have_no_sockets_threads_or_clock(crate: str) -> None:
     for path in (_ROOT / "crates" / crate / "src").rglob("*.rs"):
         if path.name == "tests.rs":

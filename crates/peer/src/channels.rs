@@ -16,6 +16,8 @@ use crate::{PeerError, Result};
 const RELIABLE_LIMIT_BYTES: usize = 4 << 20;
 /// The same for one that may lose messages.
 const LOSSY_LIMIT_BYTES: usize = 256 << 10;
+/// Groups of messages that wait in a channel: one more is refused.
+const WAITING_GROUPS: usize = 16;
 /// What a queued message costs beside its bytes, so that tiny ones are bounded too.
 const MESSAGE_OVERHEAD_BYTES: usize = 64;
 /// Channels beyond this are refused: a remote opens them at will.
@@ -37,27 +39,77 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub enum SendOutcome {
     /// Queued. `wake`: make [`crate::Peer::flush_channels`] run soon; nobody else will.
     Queued { wake: bool },
-    /// Full: nothing was queued, and ChannelWritable follows.
+    /// Full: nothing was queued, and ChannelWritable follows. Never of a single message for a lossy channel.
     Full,
+}
+
+struct Message {
+    data: Vec<u8>,
+    /// The first of its group; those that are sent alone are groups of one.
+    starts: bool,
+}
+
+impl Message {
+    fn cost(&self) -> usize {
+        self.data.len() + MESSAGE_OVERHEAD_BYTES
+    }
 }
 
 #[derive(Default)]
 struct Queue {
-    messages: VecDeque<Vec<u8>>,
+    messages: VecDeque<Message>,
     bytes: usize,
     in_transport_bytes: usize,
     closed: bool,
     want_writable: bool,
+    /// Groups of messages of a lossy channel that newer ones displaced.
+    dropped: u64,
 }
 
 impl Queue {
     fn buffered(&self) -> usize {
         self.bytes + self.in_transport_bytes
     }
+
+    fn push(&mut self, data: Vec<u8>, starts: bool) {
+        let message = Message { data, starts };
+        self.bytes += message.cost();
+        self.messages.push_back(message);
+    }
+
+    fn waiting_groups(&self) -> usize {
+        self.messages.iter().filter(|message| message.starts).count()
+    }
+
+    /// Room for messages of this cost: the groups that wait longest go. What is newest always finds room, and a group
+    /// that is partly sent stays.
+    fn displace(&mut self, cost: usize, limit: usize) {
+        let begun = self
+            .messages
+            .iter()
+            .position(|message| message.starts)
+            .unwrap_or(self.messages.len());
+        while self.buffered() + cost > limit && self.messages.len() > begun {
+            self.drop_group(begun);
+        }
+    }
+
+    fn drop_group(&mut self, start: usize) {
+        let mut is_first = true;
+        while let Some(message) = self.messages.get(start)
+            && (is_first || !message.starts)
+        {
+            is_first = false;
+            self.bytes -= message.cost();
+            self.messages.remove(start);
+        }
+        self.dropped += 1;
+    }
 }
 
 struct Shared {
     number: u32,
+    reliable: bool,
     limit_bytes: usize,
     message_limit_bytes: Arc<AtomicUsize>,
     flush_pending: Arc<AtomicBool>,
@@ -74,8 +126,46 @@ impl ChannelSender {
         self.0.number
     }
 
-    /// Queue one binary message.
+    /// Queue one binary message. When a lossy channel is full, the oldest messages that wait make room for it.
     pub fn send(&self, data: &[u8]) -> Result<SendOutcome> {
+        self.check(data)?;
+        let mut queue = self.open_queue()?;
+        let cost = data.len() + MESSAGE_OVERHEAD_BYTES;
+        if !self.0.reliable {
+            queue.displace(cost, self.0.limit_bytes);
+        } else if queue.buffered() + cost > self.0.limit_bytes {
+            queue.want_writable = true;
+            return Ok(SendOutcome::Full);
+        }
+        queue.push(data.to_vec(), true);
+        drop(queue);
+        Ok(self.queued())
+    }
+
+    /// Queue messages that are of use together only: all, or none. When a lossy channel is full, whole groups that wait
+    /// make room for the new one; full it is for good only with 16 waiting groups.
+    pub fn send_group(&self, group: Vec<Vec<u8>>) -> Result<SendOutcome> {
+        for message in &group {
+            self.check(message)?;
+        }
+        let mut queue = self.open_queue()?;
+        if queue.waiting_groups() >= WAITING_GROUPS {
+            queue.want_writable = true;
+            return Ok(SendOutcome::Full);
+        }
+        let cost = group
+            .iter()
+            .map(|message| message.len() + MESSAGE_OVERHEAD_BYTES)
+            .sum();
+        queue.displace(cost, self.0.limit_bytes);
+        for (index, message) in group.into_iter().enumerate() {
+            queue.push(message, index == 0);
+        }
+        drop(queue);
+        Ok(self.queued())
+    }
+
+    fn check(&self, data: &[u8]) -> Result<()> {
         let limit = self.0.message_limit_bytes.load(Ordering::Relaxed);
         if data.len() > limit {
             return Err(PeerError::MessageTooLarge {
@@ -87,22 +177,26 @@ impl ChannelSender {
         if data.is_empty() {
             return Err(PeerError::EmptyMessage(self.0.number));
         }
-        {
-            let mut queue = lock(&self.0.queue);
-            if queue.closed {
-                return Err(PeerError::ChannelClosed(self.0.number));
-            }
-            let cost = data.len() + MESSAGE_OVERHEAD_BYTES;
-            if queue.buffered() + cost > self.0.limit_bytes {
-                queue.want_writable = true;
-                return Ok(SendOutcome::Full);
-            }
-            queue.bytes += cost;
-            queue.messages.push_back(data.to_vec());
+        Ok(())
+    }
+
+    fn open_queue(&self) -> Result<MutexGuard<'_, Queue>> {
+        let queue = lock(&self.0.queue);
+        if queue.closed {
+            return Err(PeerError::ChannelClosed(self.0.number));
         }
-        Ok(SendOutcome::Queued {
+        Ok(queue)
+    }
+
+    fn queued(&self) -> SendOutcome {
+        SendOutcome::Queued {
             wake: !self.0.flush_pending.swap(true, Ordering::AcqRel),
-        })
+        }
+    }
+
+    /// Messages of a lossy channel, or groups of them, that were given up for newer ones.
+    pub fn dropped_messages(&self) -> u64 {
+        lock(&self.0.queue).dropped
     }
 
     /// Bytes queued or not yet acknowledged.
@@ -115,6 +209,7 @@ impl ChannelSender {
         let mut queue = lock(&self.0.queue);
         *queue = Queue {
             closed: true,
+            dropped: queue.dropped,
             ..Queue::default()
         };
     }
@@ -146,6 +241,7 @@ impl ChannelTable {
         let number = senders.0;
         let sender = ChannelSender(Arc::new(Shared {
             number,
+            reliable,
             limit_bytes: if reliable {
                 RELIABLE_LIMIT_BYTES
             } else {
@@ -329,17 +425,22 @@ impl Channel {
         };
         loop {
             let mut queue = lock(&self.sender.0.queue);
-            if queue.messages.front().is_none_or(|message| message.len() > *room) {
+            if queue
+                .messages
+                .front()
+                .is_none_or(|message| message.data.len() > *room)
+            {
                 break;
             }
             let Some(message) = queue.messages.pop_front() else {
                 break;
             };
-            match channel.write(true, &message) {
+            let length = message.data.len();
+            match channel.write(true, &message.data) {
                 Ok(true) => {
-                    queue.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
-                    queue.in_transport_bytes += message.len();
-                    *room -= message.len();
+                    queue.bytes -= message.cost();
+                    queue.in_transport_bytes += length;
+                    *room -= length;
                 }
                 Ok(false) => {
                     queue.messages.push_front(message);
@@ -347,11 +448,10 @@ impl Channel {
                 }
                 Err(error) => {
                     log::warn!(
-                        "channel {}: a message of {} bytes is dropped: {error}",
+                        "channel {}: a message of {length} bytes is dropped: {error}",
                         self.sender.number(),
-                        message.len()
                     );
-                    queue.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+                    queue.bytes -= message.cost();
                 }
             }
         }
@@ -365,36 +465,103 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_and_names_its_limits() {
         let table = ChannelTable::default();
-        let lossy = table.create(false);
+        let reliable = table.create(true);
         table.set_message_limit(60_000);
         let message = vec![0; 60_000];
-        for expected_wake in [true, false, false, false] {
-            assert_eq!(
-                lossy.send(&message),
-                Ok(SendOutcome::Queued { wake: expected_wake })
-            );
-        }
-        assert_eq!(lossy.send(&message), Ok(SendOutcome::Full));
-        assert_eq!(lossy.buffered_amount(), 240_000);
+        let accepted = (0..100)
+            .map(|_| reliable.send(&message))
+            .take_while(|outcome| *outcome != Ok(SendOutcome::Full))
+            .collect::<Vec<_>>();
+        assert_eq!(accepted[0], Ok(SendOutcome::Queued { wake: true }));
+        assert_eq!(accepted[1], Ok(SendOutcome::Queued { wake: false }));
         assert_eq!(
-            lossy.send(&[0; 60_001]),
+            accepted.len(),
+            RELIABLE_LIMIT_BYTES / (60_000 + MESSAGE_OVERHEAD_BYTES)
+        );
+        assert_eq!(reliable.buffered_amount(), accepted.len() * 60_000);
+        assert_eq!(
+            reliable.send(&[0; 60_001]),
             Err(PeerError::MessageTooLarge {
                 length: 60_001,
                 limit: 60_000
             })
         );
         table.close_all();
-        assert_eq!(lossy.send(&[1]), Err(PeerError::ChannelClosed(lossy.number())));
-        assert_eq!(lossy.send(&[]), Err(PeerError::EmptyMessage(lossy.number())));
+        assert_eq!(
+            reliable.send(&[1]),
+            Err(PeerError::ChannelClosed(reliable.number()))
+        );
+        assert_eq!(
+            reliable.send(&[]),
+            Err(PeerError::EmptyMessage(reliable.number()))
+        );
         assert!(matches!(table.get(99), Err(PeerError::UnknownChannel(99))));
+    }
+
+    fn waiting(sender: &ChannelSender) -> Vec<u8> {
+        let queue = lock(&sender.0.queue);
+        queue.messages.iter().map(|message| message.data[0]).collect()
+    }
+
+    #[test]
+    fn on_a_lossy_channel_the_latest_win() {
+        let lossy = ChannelTable::default().create(false);
+        for number in 0..6 {
+            let sent = lossy.send(&[number; 60_000]);
+            assert!(matches!(sent, Ok(SendOutcome::Queued { .. })), "message {number}");
+        }
+        assert_eq!(waiting(&lossy), [2, 3, 4, 5]);
+        assert_eq!(lossy.dropped_messages(), 2);
+        // SCTP holds all that the channel may: one message waits, the latest.
+        lock(&lossy.0.queue).in_transport_bytes = LOSSY_LIMIT_BYTES;
+        for number in 6..9 {
+            lossy.send(&[number; 60_000]).unwrap();
+            assert_eq!(waiting(&lossy), [number]);
+        }
+        assert_eq!(lossy.dropped_messages(), 8);
+    }
+
+    #[test]
+    fn groups_are_displaced_whole_unless_they_are_partly_sent() {
+        let lossy = ChannelTable::default().create(false);
+        let group = |number: u8| vec![vec![number; 16_000]; 7];
+        for number in 0..3 {
+            let sent = lossy.send_group(group(number));
+            assert!(matches!(sent, Ok(SendOutcome::Queued { .. })), "group {number}");
+        }
+        assert_eq!(waiting(&lossy), [[1; 7], [2; 7]].concat());
+        // One message of group 1 goes to SCTP: the rest of the group stays.
+        let mut queue = lock(&lossy.0.queue);
+        let sent = queue.messages.pop_front().unwrap();
+        queue.bytes -= sent.cost();
+        drop(queue);
+        lossy.send_group(group(3)).unwrap();
+        assert_eq!(waiting(&lossy), [&[1; 6][..], &[3; 7]].concat());
+        assert_eq!(lossy.dropped_messages(), 2);
+        // Larger than all that is allowed, but the newest.
+        lossy.send_group(vec![vec![4; 16_000]; 100]).unwrap();
+        assert_eq!(waiting(&lossy), [&[1; 6][..], &[4; 100]].concat());
+    }
+
+    #[test]
+    fn too_many_waiting_groups_are_refused() {
+        let lossy = ChannelTable::default().create(false);
+        let accepted = (0..100)
+            .take_while(|_| lossy.send_group(vec![vec![1], vec![2]]) != Ok(SendOutcome::Full))
+            .count();
+        assert_eq!(accepted, WAITING_GROUPS);
+        assert_eq!(lossy.dropped_messages(), 0);
     }
 
     #[test]
     fn tiny_messages_are_bounded_too() {
         let lossy = ChannelTable::default().create(false);
-        let accepted = (0..10_000)
-            .take_while(|_| matches!(lossy.send(&[1]), Ok(SendOutcome::Queued { .. })))
-            .count();
-        assert_eq!(accepted, LOSSY_LIMIT_BYTES / (MESSAGE_OVERHEAD_BYTES + 1));
+        for _ in 0..10_000 {
+            lossy.send(&[1]).unwrap();
+        }
+        assert_eq!(
+            waiting(&lossy).len(),
+            LOSSY_LIMIT_BYTES / (MESSAGE_OVERHEAD_BYTES + 1)
+        );
     }
 }

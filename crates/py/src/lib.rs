@@ -3,6 +3,7 @@
 
 mod audio;
 mod buffer;
+mod data_track;
 mod driver;
 mod engine;
 mod error;
@@ -29,6 +30,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     simulator::register(module)?;
     audio::register(module)?;
     video::register(module)?;
+    data_track::register(module)?;
     peer::register(module)?;
     sfu::register(module)
 }

@@ -17,6 +17,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::audio::{self, AudioSource};
+use crate::buffer::BufferBytes;
+use crate::data_track::{DataTrackReceiver, DataTrackSender, DataTracks, PyEncryption};
 use crate::driver::Driver;
 use crate::engine::certificate;
 use crate::error::{closed, engine_error};
@@ -39,6 +41,7 @@ pub struct Peer {
     channels: ChannelTable,
     credentials: Mutex<(String, String)>,
     feeds: Mutex<HashMap<String, Feed>>,
+    data_tracks: DataTracks,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,6 +59,19 @@ impl Peer {
             Some(Ok(result)) => Ok(result),
             Some(Err(PeerError::Closed)) | None => Err(closed("Peer")),
             Some(Err(error)) => Err(engine_error(error)),
+        }
+    }
+
+    /// True when the message was queued.
+    fn flush(&self, py: Python<'_>, outcome: SendOutcome) -> bool {
+        match outcome {
+            SendOutcome::Full => false,
+            SendOutcome::Queued { wake } => {
+                if wake {
+                    py.detach(|| self.backend.post(|peer, now| peer.flush_channels(now)));
+                }
+                true
+            }
         }
     }
 
@@ -87,7 +103,9 @@ impl Peer {
         };
         certificate()?;
         let handle = next_handle();
-        let backend = PeerBackend::new(&config, port.port(), driver, handle).map_err(engine_error)?;
+        let data_tracks = DataTracks::default();
+        let backend = PeerBackend::new(&config, port.port(), driver, handle, data_tracks.clone());
+        let backend = backend.map_err(engine_error)?;
         let made = backend.call(|peer, _| (peer.local_credentials(), peer.channel_table()));
         let (credentials, channels) = made.ok_or_else(|| closed("Peer"))?;
         Ok(Self {
@@ -96,6 +114,7 @@ impl Peer {
             channels,
             credentials: Mutex::new(credentials),
             feeds: Mutex::default(),
+            data_tracks,
         })
     }
 
@@ -232,15 +251,47 @@ impl Peer {
             return Err(closed("Peer"));
         }
         let sender = self.channels.get(channel).map_err(engine_error)?;
-        match sender.send(data.as_bytes()).map_err(engine_error)? {
-            SendOutcome::Full => Ok(false),
-            SendOutcome::Queued { wake } => {
-                if wake {
-                    py.detach(|| self.backend.post(|peer, now| peer.flush_channels(now)));
-                }
-                Ok(true)
-            }
+        let outcome = sender.send(data.as_bytes()).map_err(engine_error)?;
+        Ok(self.flush(py, outcome))
+    }
+
+    #[pyo3(signature = (channel, track, payload, *, timestamp, user_timestamp = None, encryption = None))]
+    #[allow(clippy::too_many_arguments)]
+    fn push_data_frame(
+        &self,
+        py: Python<'_>,
+        channel: u32,
+        track: &DataTrackSender,
+        payload: &Bound<'_, PyAny>,
+        timestamp: u32,
+        user_timestamp: Option<u64>,
+        encryption: Option<PyEncryption>,
+    ) -> PyResult<bool> {
+        if self.backend.is_closed() {
+            return Err(closed("Peer"));
         }
+        let sender = self.channels.get(channel).map_err(engine_error)?;
+        let payload = BufferBytes::new(payload)?;
+        let packets = track.packetize(payload.as_slice(), timestamp, user_timestamp, encryption)?;
+        let outcome = sender.send_group(packets).map_err(engine_error)?;
+        Ok(self.flush(py, outcome))
+    }
+
+    fn receive_data_tracks(
+        &self,
+        py: Python<'_>,
+        label: String,
+        receivers: HashMap<u16, Py<DataTrackReceiver>>,
+    ) {
+        let receivers = receivers
+            .into_iter()
+            .map(|(handle, receiver)| (handle, receiver.bind(py).get().shared()));
+        self.data_tracks.set(label, receivers.collect());
+    }
+
+    fn dropped_messages(&self, channel: u32) -> PyResult<u64> {
+        let sender = self.channels.get(channel).map_err(engine_error)?;
+        Ok(sender.dropped_messages())
     }
 
     fn buffered_amount(&self, channel: u32) -> PyResult<usize> {

@@ -11,6 +11,7 @@ use greenroom_net::{
 use greenroom_peer::{JobRunner, Peer, PeerConfig, PeerEvent};
 use greenroom_sim::Simulator;
 
+use crate::data_track::DataTracks;
 use crate::driver::{Driver, EndpointHandle};
 use crate::event_kinds;
 
@@ -20,6 +21,7 @@ pub struct PeerEndpoint {
     port: EventPort,
     driver: Driver,
     handle: u64,
+    data_tracks: DataTracks,
 }
 
 impl PeerEndpoint {
@@ -40,12 +42,17 @@ impl PeerEndpoint {
             PeerEvent::LocalCandidate(line) => (event_kinds::LOCAL_CANDIDATE, Payload::Text(line)),
             PeerEvent::Failed(reason) => (event_kinds::FAILED, Payload::Text(reason)),
             PeerEvent::ChannelOpen(channel, label) => {
+                self.data_tracks.opened(channel, &label);
                 (event_kinds::CHANNEL_OPEN, Payload::Channel(channel, label))
             }
             PeerEvent::ChannelMessage(channel, data) => {
+                if self.data_tracks.take(channel, &data) {
+                    return true;
+                }
                 (event_kinds::CHANNEL_MESSAGE, Payload::Message(channel, data))
             }
             PeerEvent::ChannelClosed(channel) => {
+                self.data_tracks.closed(channel);
                 (event_kinds::CHANNEL_CLOSED, Payload::Integer(channel.into()))
             }
             PeerEvent::ChannelWritable(channel) => {
@@ -140,6 +147,7 @@ impl PeerBackend {
         port: EventPort,
         driver: Driver,
         handle: u64,
+        data_tracks: DataTracks,
     ) -> greenroom_peer::Result<Arc<Self>> {
         let backend = Arc::new(Self {
             driver: driver.clone(),
@@ -158,6 +166,7 @@ impl PeerBackend {
             port,
             driver,
             handle,
+            data_tracks,
         }));
         Ok(backend)
     }

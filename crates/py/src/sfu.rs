@@ -143,6 +143,8 @@ impl Sfu {
             ("nacks_sent", counters.nacks_sent),
             ("plis_received", counters.plis_received),
             ("plis_sent", counters.plis_sent),
+            ("data_track_packets_sent", counters.data_track_packets_sent),
+            ("data_track_packets_dropped", counters.data_track_packets_dropped),
             ("transports", counters.transports),
             ("up_tracks", counters.up_tracks),
             ("down_tracks", counters.down_tracks),

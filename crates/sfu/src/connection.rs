@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use greenroom_transport::{IceState, Transport};
+use greenroom_transport::{ChannelId, IceState, Transport};
 
 use crate::down_track::Retired;
 use crate::egress::Egress;
 use crate::handles::{Handle, HandleMap};
 use crate::parameters::ExtensionIds;
+use crate::sfu::DataSubscription;
 use crate::twcc::FeedbackGenerator;
 
 /// SSRCs of closed down tracks that are remembered per transport.
@@ -31,6 +32,10 @@ pub(crate) struct Connection {
     pub streams: HandleMap<StreamBinding>,
     /// By media SSRC that we send.
     pub down_by_ssrc: HandleMap<Handle>,
+    /// Carries packets of data tracks, both ways.
+    pub data_track_channel: Option<ChannelId>,
+    /// By the publisher's handle: who gets its data track.
+    pub data_tracks: HandleMap<Vec<DataSubscription>>,
     /// Of the publisher's bundle.
     pub extensions: ExtensionIds,
     pub feedback: FeedbackGenerator,
@@ -60,6 +65,8 @@ impl Connection {
             down_tracks: Vec::new(),
             streams: HandleMap::default(),
             down_by_ssrc: HandleMap::default(),
+            data_track_channel: None,
+            data_tracks: HandleMap::default(),
             extensions: ExtensionIds::default(),
             feedback: FeedbackGenerator::new(now),
             feedback_ssrc: 0,

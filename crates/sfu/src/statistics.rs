@@ -23,6 +23,10 @@ pub struct SfuStatistics {
     pub plis_received: u64,
     /// Key frame requests to publishers.
     pub plis_sent: u64,
+    /// Packets of data tracks to subscribers.
+    pub data_track_packets_sent: u64,
+    /// Those that a subscriber did not get: its channel was full, or not open.
+    pub data_track_packets_dropped: u64,
     /// Packets that a transport refused to send.
     pub send_errors: u64,
     /// Open now.

@@ -203,6 +203,15 @@ class DataSender:
             while not publisher.link.peer.send(channel, packet):
                 await publisher.link.channel_changed(channel)
 
+    def dropped(self, label: str) -> int:
+        """What was given up for newer packets on a lossy channel of this session."""
+        publisher = self._session.publisher
+        return publisher.link.peer.dropped_messages(publisher.channels[label])
+
+    async def opened(self, label: str) -> None:
+        """Wait until a channel can be written to; negotiates when that was not done yet. PublishDataError if it fails."""
+        await self._open(label)
+
     async def flush(self) -> None:
         """Before a polite end: wait, not long, until the server has what was sent reliably."""
         publisher = self._session.publisher

@@ -129,6 +129,14 @@ class PublishDataTrackError(_RoomError):
     """A data track could not be published."""
 
 
+class PushFrameError(_RoomError):
+    """A frame could not be handed to its data track: unpublished, too large, or too much waits already."""
+
+
+class SubscribeDataTrackError(_RoomError):
+    """A data track could not be subscribed to."""
+
+
 class RequestError(_RoomError):
     """The server refused a change of own metadata, name or attributes. `reason` is its word for it."""
 

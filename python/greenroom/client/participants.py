@@ -26,6 +26,7 @@ def fill(session: Session, infos: list[models.ParticipantInfo]) -> None:
         participant = _add(session, info)
         for track in info.tracks:
             _add_publication(session, participant, track)
+        session.data_tracks.participant_updated(info, is_local=False)
         participant.was_encrypted = participant.is_encrypted
 
 
@@ -55,6 +56,7 @@ def remove(session: Session, participant: ParticipantState) -> None:
     """The participant left: its tracks end, then it goes."""
     for publication in list(participant.publications.values()):
         _remove_publication(session, publication)
+    session.data_tracks.remote.listed(participant.identity, ())
     participant.info.state = _DISCONNECTED
     state = session.state
     state.remotes.pop(participant.identity, None)
@@ -86,6 +88,7 @@ def _join(session: Session, info: models.ParticipantInfo) -> None:
         session.emit("participant_active", participant.facade)
     for track in info.tracks:
         _publish(session, participant, track)
+    session.data_tracks.participant_updated(info, is_local=False)
     _tell_encryption(session, participant)
     session.receiver.early.release(participant.identity)
 
@@ -108,6 +111,7 @@ def _apply_known(session: Session, participant: ParticipantState, info: models.P
         _apply_local_tracks(participant, info)
     else:
         _apply_tracks(session, participant, info)
+    session.data_tracks.participant_updated(info, is_local=participant.is_local)
     _tell_encryption(session, participant)
 
 

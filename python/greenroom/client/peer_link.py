@@ -22,6 +22,8 @@ from .network import Network
 
 _logger = logging.getLogger("livekit")
 
+DATA_TRACK = "_data_track"
+"""Label of the channel that carries packets of data tracks."""
 _MAX_CANDIDATES = 256
 
 
@@ -57,6 +59,8 @@ class PeerLink:
             header_extensions_video=extensions[MediaKind.VIDEO],
         )
         self._port.register(self.peer.handle, self._on_event)
+        # From the start: packets of data tracks never come as messages.
+        self.peer.receive_data_tracks(DATA_TRACK, {})
         self.connected: asyncio.Future[None] = loop.create_future()
         """Resolved once; an exception when the connection fails before."""
         self.connected.add_done_callback(_consume)

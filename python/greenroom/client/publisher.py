@@ -26,12 +26,12 @@ from greenroom.signalling.sdp import MediaKind, SdpError, SessionDescription, pa
 
 from .errors import PublishTrackError
 from .network import Network
-from .peer_link import PeerLink
+from .peer_link import DATA_TRACK, PeerLink
 
 _logger = logging.getLogger("livekit")
 
 ANSWER_TIMEOUT_S = 15.0
-RELIABLE, LOSSY, DATA_TRACK = "_reliable", "_lossy", "_data_track"
+RELIABLE, LOSSY = "_reliable", "_lossy"
 
 MAX_RECEIVING_SECTIONS = 150
 """Of one kind: an offer of all stays below what servers take (512 KiB here)."""

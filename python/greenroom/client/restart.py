@@ -21,6 +21,7 @@ def leave_remotes(session: Session) -> None:
     """Everybody is gone until the new session tells who is there. Nothing the second time."""
     session.wishes.remember(session.state.remotes.values())
     session.returning.hold(session.state.remotes.values())
+    session.data_tracks.remote.lose()
     for participant in list(session.state.remotes.values()):
         participants.remove(session, participant)
     session.state.speaking.clear()
@@ -51,10 +52,12 @@ async def restart(session: Session) -> None:
     except ConnectionError as error:
         raise MediaPathError(f"no media path after joining anew: {error}") from error
     renamed = await session.publications.republish()
+    await session.data_tracks.local.publish_again()
     if not session.has_signal:
         raise SignalProtocolError("the signal connection was lost while joining anew")
     session.repeat_subscription_permission(renamed)
     session.returning.restarted()
+    session.data_tracks.remote.settle()
     await session.sender.send_again()
 
 

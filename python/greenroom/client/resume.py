@@ -45,6 +45,7 @@ async def resume(session: Session) -> None:
                 participants.remove(session, participant)
     session.publications.ask_again()
     session.requests.ask_again()
+    session.data_tracks.ask_again()
 
 
 async def _reconnect(session: Session) -> proto.ReconnectResponse:

@@ -21,6 +21,7 @@ from .addresses import Addresses
 from .connections import Connections, DualConnections, Hooks, SingleConnection, trickle
 from .data import DataReceiver, DataSender
 from .data_kinds import DataKinds
+from .data_tracks import DataTracks
 from .errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -77,6 +78,7 @@ class Session:
     receiver: DataReceiver
     streams: IncomingStreams
     data_kinds: DataKinds
+    data_tracks: DataTracks
     media: MediaTracks
 
     def __init__(self, facade: Facade, options: SessionOptions) -> None:
@@ -232,6 +234,7 @@ class Session:
         self.server_version = join.server_info.version or join.server_version
         self.addresses.moved(join.alternative_url)
         self.data_kinds = DataKinds(self)
+        self.data_tracks = DataTracks(self)
         self.media = MediaTracks(self)
         participants.fill(self, list(join.other_participants))
         if join.room.sid:
@@ -397,6 +400,7 @@ class Session:
         """This session's connections, and all that waits on them, are over; another session follows."""
         self.sender.session_lost()
         self.publications.lose_senders()
+        self.data_tracks.local.fail("the session was restarted before it was")
         self.requests.fail("the session was restarted before the change was made", "restarted")
         self.connections.close("the session was restarted", "restarted")
         self.receiver.start_anew()
@@ -517,7 +521,7 @@ class Session:
         self.reconnector.stop()
         self._queued.clear()
         self._drop_prepared()
-        for name in ("data_kinds", "receiver", "publications", "requests", "connections"):
+        for name in ("data_kinds", "data_tracks", "receiver", "publications", "requests", "connections"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()

@@ -60,10 +60,24 @@ def _request_response(session: Session, message: proto.RequestResponse) -> None:
     elif request in ("update_audio_track", "update_video_track"):
         sid = getattr(message, request).track_sid
         session.requests.track_change_refused(request, sid, reason, message.message)
-    elif request in ("mute", "trickle"):
+    elif request == "publish_data_track":
+        session.data_tracks.local.refused(message.publish_data_track.pub_handle, reason, message.message)
+    elif request in ("mute", "trickle", "unpublish_data_track"):
         _logger.warning("the server refused a %s (%s): %s", request, reason, message.message)
     else:
         session.requests.answered(message.request_id, reason, message.message)
+
+
+def _data_track_published(session: Session, message: proto.PublishDataTrackResponse) -> None:
+    session.data_tracks.local.answered(message.info)
+
+
+def _data_track_unpublished(session: Session, message: proto.UnpublishDataTrackResponse) -> None:
+    session.data_tracks.local.ended_by_server(message.info)
+
+
+def _data_track_handles(session: Session, message: proto.DataTrackSubscriberHandles) -> None:
+    session.data_tracks.remote.handles(message)
 
 
 def _update(session: Session, message: proto.ParticipantUpdate) -> None:
@@ -160,10 +174,13 @@ AT_ONCE: dict[str, SignalHandler] = {
     "leave": _leave,
     "track_published": _track_published,
     "request_response": _request_response,
+    "publish_data_track_response": _data_track_published,
+    "unpublish_data_track_response": _data_track_unpublished,
 }
 
 WHEN_CONNECTED: dict[str, SignalHandler] = {
     "update": _update,
+    "data_track_subscriber_handles": _data_track_handles,
     "speakers_changed": _speakers_changed,
     "room_update": _room_update,
     "connection_quality": _connection_quality,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import rtc as proto
 
-from .peer_link import PeerLink
-from .publisher import DATA_TRACK, LOSSY, RELIABLE
+from .peer_link import DATA_TRACK, PeerLink
+from .publisher import LOSSY, RELIABLE
 
 if TYPE_CHECKING:
     from .session import Session
@@ -37,6 +37,7 @@ def sync_state(session: Session) -> proto.SyncState:
             for sid, last in session.receiver.last_sequences.items()
         ],
     )
+    session.data_tracks.sync(message)
     for link in session.connections.links:
         is_publisher = link is session.publisher.link
         target = proto.SignalTarget.PUBLISHER if is_publisher else proto.SignalTarget.SUBSCRIBER

@@ -38,6 +38,10 @@ def change_permission(participant: Participant, permission: models.ParticipantPe
     for publication in room.announced_publications():
         if publication.publisher is not participant:
             participant.subscriptions.reconcile(publication)
+    if not permission.can_publish_data:
+        participant.data_tracks.revoke()
+    for track in room.data_tracks.values():
+        participant.data_subscriptions.reconcile(track)
     room.changed(participant, at_once=True)
     participant.send_refresh_token()
     if room.is_recorded() != recorded:

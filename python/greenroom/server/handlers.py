@@ -13,6 +13,7 @@ from livekit.protocol import rtc as messages
 
 from greenroom import _engine
 
+from .data_tracks import DataTrackRefused
 from .limits import attributes_size
 from .participant import Participant
 from .permissions import may_publish_source
@@ -145,14 +146,32 @@ def _update_video_track(participant: Participant, request: messages.SignalReques
 
 
 def _publish_data_track(participant: Participant, request: messages.SignalRequest) -> None:
-    _respond(
-        participant,
-        messages.RequestResponse(
-            reason=_Reason.UNSUPPORTED_TYPE,
-            message="this server has no data tracks",
-            publish_data_track=request.publish_data_track_request,
-        ),
-    )
+    publish = request.publish_data_track_request
+    try:
+        info = participant.data_tracks.publish(publish)
+    except DataTrackRefused as refused:
+        _respond(
+            participant,
+            messages.RequestResponse(
+                reason=refused.reason, message=refused.message, publish_data_track=publish
+            ),
+        )
+        return
+    response = messages.PublishDataTrackResponse(info=info)
+    participant.send(messages.SignalResponse(publish_data_track_response=response))
+
+
+def _unpublish_data_track(participant: Participant, request: messages.SignalRequest) -> None:
+    unpublish = request.unpublish_data_track_request
+    info = participant.data_tracks.unpublish(unpublish.pub_handle)
+    if info is None:
+        _respond(
+            participant,
+            messages.RequestResponse(reason=_Reason.NOT_FOUND, unpublish_data_track=unpublish),
+        )
+        return
+    response = messages.UnpublishDataTrackResponse(info=info)
+    participant.send(messages.SignalResponse(unpublish_data_track_response=response))
 
 
 # ---- subscribing ----
@@ -162,6 +181,10 @@ def _subscription(participant: Participant, request: messages.SignalRequest) -> 
     update = request.subscription
     sids = [*update.track_sids, *(sid for p in update.participant_tracks for sid in p.track_sids)]
     participant.subscriptions.wish(sids, update.subscribe)
+
+
+def _update_data_subscription(participant: Participant, request: messages.SignalRequest) -> None:
+    participant.data_subscriptions.update(request.update_data_subscription)
 
 
 def _track_setting(participant: Participant, request: messages.SignalRequest) -> None:
@@ -231,11 +254,14 @@ def _leave(participant: Participant, request: messages.SignalRequest) -> None:
 def _sync_state(participant: Participant, request: messages.SignalRequest) -> None:
     sync = request.sync_state
     unknown = [t.track.sid for t in sync.publish_tracks if participant.publisher.find(t.track.sid) is None]
+    data_tracks = {track.sid for track in participant.data_tracks.tracks()}
+    unknown += [t.info.sid for t in sync.publish_data_tracks if t.info.sid not in data_tracks]
     if unknown:
         raise ProtocolViolation(f"the client believes to publish {', '.join(unknown)}, which are not known")
     for sid in sync.track_sids_disabled:
         participant.subscriptions.set_settings(messages.UpdateTrackSettings(track_sids=[sid], disabled=True))
     participant.subscriptions.wish(sync.subscription.track_sids, sync.subscription.subscribe)
+    participant.data_subscriptions.update(sync.data_subscription)
 
 
 # ---- the connection ----
@@ -329,6 +355,8 @@ HANDLERS: dict[str, Handler] = {
     "update_audio_track": _update_audio_track,
     "update_video_track": _update_video_track,
     "publish_data_track_request": _publish_data_track,
+    "unpublish_data_track_request": _unpublish_data_track,
+    "update_data_subscription": _update_data_subscription,
 }
 """Kinds that are not here are ignored: `update_layers` by design, the rest because the server has no
 such feature.

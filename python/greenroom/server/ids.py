@@ -57,6 +57,11 @@ def event() -> str:
     return "EV_" + _random(12)
 
 
+def data_track_sid() -> str:
+    """Clients of the Rust SDK accept no other prefix."""
+    return "DTR_" + _random(12)
+
+
 def sif_trailer() -> bytes:
     """The room's mark on frames that the server makes itself, which receivers must not try to decrypt."""
     return _random(44, _BASE62).encode()

@@ -46,6 +46,7 @@ class JoinRequest:
     grant: VideoGrant
     client: models.ClientInfo = field(default_factory=models.ClientInfo)
     auto_subscribe: bool = True
+    auto_subscribe_data_track: bool = False
     adaptive_stream: bool = False
     reconnect: bool = False
     participant_sid: str = ""
@@ -99,6 +100,7 @@ def read_join_request(
         grant=grant,
         client=_client_info(query),
         auto_subscribe=_flag(query, "auto_subscribe", True),
+        auto_subscribe_data_track=_flag(query, "auto_subscribe_data_track", False),
         adaptive_stream=_flag(query, "adaptive_stream", False),
         reconnect=_flag(query, "reconnect", False),
         participant_sid=query.get("sid", ""),

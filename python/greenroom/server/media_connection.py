@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("greenroom.server")
 
+DATA_TRACK = "_data_track"
+"""Label of the channel that carries packets of data tracks, both ways."""
 EventHandlers = Mapping[int, Callable[[Any], None]]
 """From event kind to what to do with its payload; other kinds are ignored."""
 
@@ -153,6 +155,11 @@ class MediaConnection:
         except (_engine.EngineError, ValueError) as error:
             self._plane.counters["candidates_malformed"] += 1
             _logger.info("candidate %.200r refused: %s", candidate, error)
+
+    def channel_opened(self, channel: int, label: str) -> None:
+        """A data channel opened: packets of data tracks are the engine's to forward."""
+        if label == DATA_TRACK:
+            self.transport.set_data_track_channel(channel)
 
     def send(self, channel: int, message: bytes) -> bool:
         """Queue one message on a data channel; False when the channel is full. A dead channel takes all

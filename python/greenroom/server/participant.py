@@ -17,6 +17,8 @@ from greenroom.signalling.server_description import codec_of_mime_type
 
 from . import ids, tokens
 from .data_sender import RELIABLE, DataSender
+from .data_subscriptions import DataSubscriptions
+from .data_tracks import DataTracks
 from .ice_servers import for_participant
 from .join_response import leave_request, server_info
 from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
@@ -97,6 +99,8 @@ class Participant:
         self.data.on_established = lambda: room.data.established(self)
         self.calls = ServerCalls(lambda packet: self.data.send(RELIABLE, packet))
         self.subscriptions = Subscriptions(self, automatic=request.auto_subscribe)
+        self.data_tracks = DataTracks(self)
+        self.data_subscriptions = DataSubscriptions(self, automatic=request.auto_subscribe_data_track)
 
     # ---- what it is ----
 
@@ -108,6 +112,16 @@ class Participant:
     def dependent(self) -> bool:
         """Not counted, and not keeping the room open."""
         return is_dependent(self.kind, self.permission)
+
+    @property
+    def is_publisher(self) -> bool:
+        """It publishes tracks, of media or data."""
+        return bool(self.publications) or bool(self.data_tracks)
+
+    @property
+    def primary(self) -> SubscriberConnection | SingleSubscriber | PublisherConnection:
+        """The connection that what is sent to the participant goes over."""
+        return self.subscriber if self.subscriber_primary else self.publisher
 
     @property
     def is_agent(self) -> bool:
@@ -137,6 +151,7 @@ class Participant:
             kind=self.kind,
             kind_details=[d.upper() for d in self.claims.kind_details if d in KIND_DETAIL_NAMES],
             attributes=self.attributes,
+            data_tracks=self.data_tracks.infos(),
             disconnect_reason=self.disconnect_reason,
             client_protocol=self.client.client_protocol,
             capabilities=self.client.capabilities,
@@ -167,6 +182,8 @@ class Participant:
         for publication in self.room.announced_publications():
             if publication.publisher is not self:
                 self.subscriptions.reconcile(publication)
+        for track in self.room.data_tracks.values():
+            self.data_subscriptions.reconcile(track)
         if self.subscriber_primary:
             self.subscriber.negotiate(at_once=True)
 
@@ -182,6 +199,7 @@ class Participant:
         )
         self.send(messages.SignalResponse(reconnect=reconnect))
         self.room.send_snapshot(self)
+        self.data_subscriptions.resumed()
         self.send_refresh_token()
         if self.subscriber_primary or self.single is not None:
             self.subscriber.resume()
@@ -235,8 +253,7 @@ class Participant:
     # ---- connections ----
 
     def _is_primary(self, connection: MediaConnection) -> bool:
-        primary = self.subscriber if self.subscriber_primary else self.publisher
-        return primary.connection is connection
+        return self.primary.connection is connection
 
     def connection_up(self, connection: MediaConnection) -> None:
         if not self._is_primary(connection) or self.state != State.JOINED:
@@ -334,6 +351,8 @@ class Participant:
         self._subscription_permission = None if permission.all_participants else permission
         for publication in self.publications.values():
             self.room.reconcile(publication)
+        for track in self.data_tracks.tracks():
+            self.data_tracks.reconcile(track)
 
     def allows(self, subscriber: Participant, track_sid: str) -> bool:
         """Whether this publisher lets `subscriber` have the track."""
@@ -369,8 +388,8 @@ class Participant:
     # ---- data ----
 
     def _send_data(self, channel: int, message: bytes) -> bool:
-        primary = self.subscriber if self.subscriber_primary else self.publisher
-        return primary.connection.closed or primary.connection.send(channel, message)
+        connection = self.primary.connection
+        return connection.closed or connection.send(channel, message)
 
     def data_received(self, label: str, message: bytes) -> None:
         """A message came on one of the client's channels."""
@@ -388,6 +407,8 @@ class Participant:
             if timer is not None:
                 timer.cancel()
         self.subscriptions.close()
+        self.data_tracks.close()
+        self.data_subscriptions.close()
         self.calls.close()
         self.data.close()
         self.publisher.end_tracks()

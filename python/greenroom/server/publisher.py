@@ -224,6 +224,7 @@ class PublisherConnection:
     def _on_channel_open(self, payload: tuple[int, str]) -> None:
         channel, label = payload
         self._channels[channel] = label
+        self.connection.channel_opened(channel, label)
         if not self._participant.subscriber_primary:
             self._participant.data.channel_opened(label, channel)
 

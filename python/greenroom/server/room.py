@@ -18,6 +18,7 @@ from greenroom.signalling.server_description import PUBLISH_MIME_TYPES
 from . import ids
 from .config import ServerConfig
 from .data_router import DataRouter
+from .data_tracks import DataTrack
 from .join_response import join_response, leave_request
 from .participant import Participant, State
 from .permissions import is_dependent, kind_of
@@ -82,6 +83,8 @@ class Room:
         """By identity, those whose signal connection is not up yet included."""
         self._started: list[Participant] | None = None
         self._publications: dict[str, Publication] = {}
+        self.data_tracks: dict[str, DataTrack] = {}
+        """By SID."""
         self._updates = ParticipantUpdates(self)
         self._speaker_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -223,7 +226,7 @@ class Room:
         participant.enter(State.DISCONNECTED)
         participant.disconnect_reason = reason
         participant.version += 1
-        was_publisher = bool(participant.publications)
+        was_publisher = participant.is_publisher
         for publication in list(participant.publications.values()):
             participant.publications.pop(publication.sid, None)
             self._end_publication(publication)

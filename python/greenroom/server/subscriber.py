@@ -21,6 +21,7 @@ from greenroom.signalling.server_description import (
     subscriber_offer,
 )
 
+from .media_connection import DATA_TRACK
 from .negotiation import Negotiation
 from .refusal import ProtocolViolation
 from .ssrcs import Ssrcs
@@ -36,7 +37,7 @@ _logger = logging.getLogger("greenroom.server")
 CHANNELS: tuple[tuple[str, bool, int | None], ...] = (
     ("_reliable", True, None),
     ("_lossy", False, 0),
-    ("_data_track", False, 0),
+    (DATA_TRACK, False, 0),
 )
 """Label, ordered, max retransmits of the channels the server opens, in their order on the wire."""
 
@@ -225,6 +226,7 @@ class SubscriberConnection:
 
     def _on_channel_open(self, payload: tuple[int, str]) -> None:
         channel, label = payload
+        self.connection.channel_opened(channel, label)
         if self._participant.subscriber_primary:
             self._participant.data.channel_opened(label, channel)
 

@@ -35,7 +35,7 @@ class ParticipantUpdates:
         info = participant.info()
         if participant.hidden:
             self.send([info], [participant])
-        elif at_once or participant.publications:
+        elif at_once or participant.is_publisher:
             self._send_now(info)
         else:
             self.send([info], [participant])

@@ -51,6 +51,15 @@ from .data_stream import (
     TextStreamReader,
     TextStreamWriter,
 )
+from .data_track import (
+    DataTrackFrame,
+    DataTrackInfo,
+    DataTrackStream,
+    LocalDataTrack,
+    PushFrameError,
+    RemoteDataTrack,
+    SubscribeDataTrackError,
+)
 from .e2ee import E2EEManager, E2EEOptions, KeyProviderOptions
 from .event_emitter import EventEmitter
 from .frame_processor import FrameProcessor
@@ -122,6 +131,9 @@ __all__ = [
     "DataPacket",
     "DataPacketKind",
     "DataStreamOptions",
+    "DataTrackFrame",
+    "DataTrackInfo",
+    "DataTrackStream",
     "DegradationPreference",
     "DisconnectReason",
     "E2EEManager",
@@ -139,6 +151,7 @@ __all__ = [
     "KeyDerivationFunction",
     "KeyProviderOptions",
     "LocalAudioTrack",
+    "LocalDataTrack",
     "LocalParticipant",
     "LocalTrack",
     "LocalTrackPublication",
@@ -154,7 +167,9 @@ __all__ = [
     "PlatformAudioError",
     "PlatformAudioOptions",
     "PlatformAudioSource",
+    "PushFrameError",
     "RemoteAudioTrack",
+    "RemoteDataTrack",
     "RemoteParticipant",
     "RemoteTrack",
     "RemoteTrackPublication",
@@ -171,6 +186,7 @@ __all__ = [
     "SipDTMF",
     "StreamError",
     "StreamState",
+    "SubscribeDataTrackError",
     "TextStreamInfo",
     "TextStreamReader",
     "TextStreamWriter",

@@ -20,6 +20,8 @@ from greenroom.client.errors import (
     UnpublishTrackError,
 )
 from greenroom.client.options import PublishOptions
+from greenroom.client.peer_link import DATA_TRACK
+from greenroom.client.publisher import LOSSY
 from greenroom.client.session import Session
 from greenroom.client.state import ParticipantState
 
@@ -36,6 +38,7 @@ from ._proto.participant_pb2 import (
 from ._proto.room_pb2 import TrackPublishOptions
 from ._proto.track_pb2 import ParticipantTrackPermission
 from ._proto.video_frame_pb2 import VideoCodec
+from .data_track import LocalDataTrack, RemoteDataTrack
 from .track import LocalAudioTrack, LocalTrack
 from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 from .transcription import Transcription
@@ -254,6 +257,12 @@ class RemoteParticipant(Participant):
     def track_publications(self) -> Mapping[str, RemoteTrackPublication]:
         return FacadeMapping[RemoteTrackPublication](self._state.publications)
 
+    @property
+    def data_tracks(self) -> list[RemoteDataTrack]:
+        """What it publishes now."""
+        session = self._session
+        return [] if session.closed else [t.facade for t in session.data_tracks.remote.of(self.identity)]
+
     def __repr__(self) -> str:
         return self._describe("RemoteParticipant")
 
@@ -292,6 +301,25 @@ class LocalParticipant(LocalData, Participant):
     async def unpublish_track(self, track_sid: str) -> None:
         """Stop sending a track and take it out of the room. UnpublishTrackError when it is not published."""
         self._connected(UnpublishTrackError, "unpublish a track").publications.unpublish(track_sid)
+
+    async def publish_data_track(self, *, name: str) -> LocalDataTrack:
+        """Announce a track of data frames; push them with `LocalDataTrack.try_push`.
+
+        `name`: 1 to 256 bytes, not that of another data track of ours. Raises PublishDataTrackError.
+        """
+        session = self._connected(PublishDataTrackError, "publish a data track")
+        return LocalDataTrack(await session.data_tracks.local.publish(name))
+
+    @property
+    def dropped_lossy_packets(self) -> int:
+        """How many packets of `publish_data(..., reliable=False)` were given up for newer ones, because more was
+        published than the connection takes. Counted anew in each session."""
+        return self._connected(RuntimeError, "tell what was dropped").sender.dropped(LOSSY)
+
+    @property
+    def dropped_data_track_frames(self) -> int:
+        """The same for the frames of all our data tracks together."""
+        return self._connected(RuntimeError, "tell what was dropped").sender.dropped(DATA_TRACK)
 
     async def publish_data(
         self,

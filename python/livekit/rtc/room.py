@@ -16,6 +16,7 @@ from greenroom.client.errors import ConnectError
 from greenroom.client.http_route import HttpRoute
 from greenroom.client.ice_servers import IceServerEntry
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
+from greenroom.client.remote_data_tracks import RemoteDataTrack as RemoteDataTrackState
 from greenroom.client.rpc_methods import RpcRegistry
 from greenroom.client.session import Session
 from greenroom.client.simulation import simulate
@@ -30,6 +31,7 @@ from ._proto.room_pb2 import ConnectionState, DataPacketKind
 from ._proto.track_pb2 import TrackKind
 from ._stats import peer_stats
 from .data_stream import ByteStreamHandler, ByteStreamReader, TextStreamHandler, TextStreamReader
+from .data_track import RemoteDataTrack
 from .e2ee import E2EEManager, E2EEOptions
 from .event_stream import RoomEmitter
 from .participant import (
@@ -359,6 +361,9 @@ class Room(RoomEmitter):
 
     def make_track(self, state: TrackState) -> RemoteTrack:
         return (RemoteVideoTrack if state.kind == models.TrackType.VIDEO else RemoteAudioTrack)(state)
+
+    def make_remote_data_track(self, state: RemoteDataTrackState) -> RemoteDataTrack:
+        return RemoteDataTrack(state)
 
     def make_data_packet(
         self, data: bytes, reliable: bool, participant: Any, topic: str | None

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use greenroom_net::{EventPort as NetEventPort, next_handle};
 use greenroom_sfu::{DownTrackParameters, Kind, UpTrackParameters};
-use greenroom_transport::{ChannelConfig, IceCredentials, RemoteParameters};
+use greenroom_transport::{ChannelConfig, ChannelId, IceCredentials, RemoteParameters};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -190,6 +190,44 @@ impl SfuTransport {
                 "data channel {channel} does not exist or is closed; open a new one"
             ))
         })
+    }
+
+    fn set_data_track_channel(&self, channel: u32) -> PyResult<()> {
+        self.open()?;
+        let handle = self.handle;
+        post(&self.worker, "SfuTransport", move |endpoint, _| {
+            if let Err(error) = endpoint.sfu.set_data_track_channel(handle, ChannelId(channel)) {
+                log::debug!("data track channel {channel}: {error}");
+            }
+        })
+    }
+
+    #[pyo3(signature = (published_handle, subscriber, *, handle))]
+    fn subscribe_data_track(
+        &self,
+        published_handle: u16,
+        subscriber: &SfuTransport,
+        handle: u16,
+    ) -> PyResult<()> {
+        self.open()?;
+        let (publisher, subscriber) = (self.handle, subscriber.handle);
+        post(&self.worker, "SfuTransport", move |endpoint, _| {
+            let outcome = endpoint
+                .sfu
+                .subscribe_data_track(publisher, published_handle, subscriber, handle);
+            if let Err(error) = outcome {
+                log::debug!("data track {published_handle}: {error}");
+            }
+        })
+    }
+
+    fn unsubscribe_data_track(&self, published_handle: u16, subscriber: &SfuTransport) {
+        let (publisher, subscriber) = (self.handle, subscriber.handle);
+        self.worker.post(move |endpoint, _| {
+            endpoint
+                .sfu
+                .unsubscribe_data_track(publisher, published_handle, subscriber);
+        });
     }
 
     #[pyo3(signature = (mid, *, kind, payload_types, header_extensions, layers, rids = vec![]))]

@@ -147,6 +147,9 @@ impl Sfu {
             match event {
                 TransportEvent::Rtp(packet) => self.handle_rtp(now, handle, packet),
                 TransportEvent::Rtcp(compound) => self.handle_rtcp(now, handle, &compound),
+                TransportEvent::ChannelMessage { id, data } if self.carries_data_tracks(handle, id) => {
+                    self.forward_data_track(handle, data);
+                }
                 other => self.handle_transport_event(handle, other),
             }
         }

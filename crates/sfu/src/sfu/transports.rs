@@ -70,7 +70,7 @@ impl Sfu {
         self.drain(handle, now);
     }
 
-    fn connection(&mut self, handle: Handle) -> Result<&mut Connection> {
+    pub(super) fn connection(&mut self, handle: Handle) -> Result<&mut Connection> {
         self.connections.get_mut(&handle).ok_or(SfuError::Unknown {
             what: "transport",
             handle,

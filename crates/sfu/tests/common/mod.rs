@@ -88,6 +88,8 @@ pub struct Client {
     address: SocketAddr,
     pub got: Vec<Got>,
     pub feedback: Vec<(Instant, Feedback)>,
+    /// Of its data channels.
+    pub messages: Vec<Vec<u8>>,
     /// What was published, for answering NACKs: (ssrc, sequence) to packet.
     sent: BTreeMap<(u32, u16), Vec<u8>>,
     /// Answers NACKs of the unit with the same packet on the same SSRC.
@@ -201,6 +203,7 @@ impl World {
             address,
             got: Vec::new(),
             feedback: Vec::new(),
+            messages: Vec::new(),
             sent: BTreeMap::new(),
             resends: true,
             nacks_for: None,
@@ -432,6 +435,7 @@ impl Client {
                         self.feedback.push((now, feedback));
                     }
                 }
+                TransportEvent::ChannelMessage { data, .. } => self.messages.push(data),
                 _ => {}
             }
         }

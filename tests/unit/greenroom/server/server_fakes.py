@@ -83,6 +83,9 @@ class FakeTransport:
         self.down_tracks: list[FakeTrack] = []
         self.sent: dict[int, list[bytes]] = defaultdict(list)
         self.was_sent = asyncio.Event()
+        self.data_track_channels: list[int] = []
+        self.data_tracks: dict[tuple[int, int], int] = {}
+        """From (published handle, subscriber's transport) to the subscriber's handle."""
         self.full = False
         self.restarts = 0
         self.closed = False
@@ -109,6 +112,15 @@ class FakeTransport:
         self.sent[channel].append(data)
         self.was_sent.set()
         return True
+
+    def set_data_track_channel(self, channel: int) -> None:
+        self.data_track_channels.append(channel)
+
+    def subscribe_data_track(self, published_handle: int, subscriber: FakeTransport, *, handle: int) -> None:
+        self.data_tracks[published_handle, subscriber.handle] = handle
+
+    def unsubscribe_data_track(self, published_handle: int, subscriber: FakeTransport) -> None:
+        self.data_tracks.pop((published_handle, subscriber.handle), None)
 
     def add_up_track(self, mid: str, **parameters: Any) -> FakeTrack:
         track = self.up_tracks.get(mid)
