@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,33 @@ async def test_files_are_sent_whole_and_compressed_only_where_it_helps(
     assert sum(len(p.stream_chunk.content) for p in wire.sent) > 600_000
     with pytest.raises(FileNotFoundError):
         await room.local_participant.send_file(str(tmp_path / "missing"))
+
+
+async def test_a_file_takes_little_memory_whatever_its_size(
+    room: rtc.Room, peers: FakePeers, tmp_path: Path
+) -> None:
+    file = tmp_path / "large.bin"
+    size = 64 * 1024 * 1024
+    with file.open("wb") as writing:
+        writing.truncate(size)
+    sent_bytes = 0
+
+    def send(channel: int, data: bytes) -> bool:
+        nonlocal sent_bytes
+        sent_bytes += len(data)
+        return True
+
+    peers.publisher.send = send  # type: ignore[method-assign]
+    # Nothing is acknowledged at once: what might be sent again is kept, within its bound.
+    peers.publisher.unacknowledged = 500_000
+    tracemalloc.start()
+    try:
+        await room.local_participant.send_file(str(file), topic="t", compress=False)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sent_bytes > size
+    assert peak_bytes < 8_000_000
 
 
 async def test_a_header_that_is_too_large_says_so(room: rtc.Room) -> None:
