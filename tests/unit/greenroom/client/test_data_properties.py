@@ -57,7 +57,7 @@ def _receiver(delivered: list[tuple[str, int]]) -> DataReceiver:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["PA_a", "PA_b"]), st.integers(1, 12)), max_size=60))
-def test_each_reliable_packet_arrives_once_and_in_order(arrivals: list[tuple[str, int]]) -> None:
+async def test_each_reliable_packet_arrives_once_and_in_order(arrivals: list[tuple[str, int]]) -> None:
     """After resumes a server may send again what was received, from any point."""
     delivered: list[tuple[str, int]] = []
     receiver = _receiver(delivered)
@@ -76,7 +76,7 @@ def test_each_reliable_packet_arrives_once_and_in_order(arrivals: list[tuple[str
 
 
 @given(st.lists(st.integers(0, 5), max_size=20))
-def test_lossy_and_unnumbered_packets_are_never_taken_for_repeats(sequences: list[int]) -> None:
+async def test_lossy_and_unnumbered_packets_are_never_taken_for_repeats(sequences: list[int]) -> None:
     delivered: list[tuple[str, int]] = []
     receiver = _receiver(delivered)
     for sequence in sequences:
