@@ -129,6 +129,7 @@ def _from_wrapped(claims: Claims, grant: VideoGrant, wrapped: messages.JoinReque
         grant=grant,
         client=wrapped.client_info,
         auto_subscribe=wrapped.connection_settings.auto_subscribe,
+        auto_subscribe_data_track=wrapped.connection_settings.auto_subscribe_data_track,
         adaptive_stream=wrapped.connection_settings.adaptive_stream,
         reconnect=wrapped.reconnect,
         participant_sid=wrapped.participant_sid if wrapped.reconnect else "",

@@ -10,6 +10,10 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, SignalClient, publisher_offer, single_join
 
+from greenroom.server.config import Limits
+from greenroom.server.join_request import read_join_request
+from greenroom.server.permissions import VideoGrant
+from greenroom.server.tokens import Claims
 from greenroom.signalling.sdp import Direction, SessionDescription, parse
 from greenroom.signalling.wrapped_join import wrap
 
@@ -275,3 +279,11 @@ async def test_a_very_long_join_request_is_taken(harness: Harness) -> None:
 def wrap_plainly(request: messages.JoinRequest) -> str:
     wrapped = messages.WrappedJoinRequest(join_request=request.SerializeToString())
     return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_data_tracks_are_subscribed_as_the_join_request_says(wanted: bool) -> None:
+    settings = messages.ConnectionSettings(auto_subscribe_data_track=wanted)
+    claims = Claims("anna", VideoGrant(room_join=True, room="room"))
+    query = {"join_request": wrap(single_join(connection_settings=settings))}
+    assert read_join_request(claims, query, Limits()).auto_subscribe_data_track is wanted
