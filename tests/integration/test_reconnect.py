@@ -15,6 +15,7 @@ from udp_relay import RELAY_ADDRESS, UdpRelay
 
 import greenroom
 import greenroom.server.tokens
+from greenroom.client.reconnect import Trigger
 from livekit import rtc
 
 
@@ -24,7 +25,9 @@ async def server() -> AsyncIterator[greenroom.Server]:
         yield server
 
 
-async def test_a_dead_media_path_is_revived_by_an_ice_restart(nothing_left: None) -> None:
+async def test_a_dead_media_path_is_noticed_and_revived_by_an_ice_restart(
+    nothing_left: None, caplog: pytest.LogCaptureFixture
+) -> None:
     settings: dict[str, Any] = {"tcp_port": None, "advertised_addresses": (RELAY_ADDRESS,)}
     async with greenroom.Server(**settings) as server, UdpRelay(server.udp_port) as relay:
         rooms = Rooms(server)
@@ -40,9 +43,10 @@ async def test_a_dead_media_path_is_revived_by_an_ice_restart(nothing_left: None
             relay.blocked = True
             for number in range(1, 10):
                 await room.local_participant.publish_data(str(number))
-            # Ten seconds without consent, and five more until the server says so.
+            # Long before the server does: that takes ten seconds without consent, and five more.
             await within(reconnecting.wait(), 30)
             assert relay.dropped > 0
+            assert Trigger.MEDIA_SILENT.value in caplog.text
             relay.blocked = False
             for number in range(10, 20):
                 await within(room.local_participant.publish_data(str(number)))

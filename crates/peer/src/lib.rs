@@ -35,6 +35,7 @@ mod repeatable_dtls;
 mod rtc_config;
 mod rtp_clock;
 mod sending;
+mod silence;
 mod sinks;
 mod statistics;
 mod video_layer;

@@ -25,6 +25,7 @@ use crate::media_table::MediaTable;
 use crate::receiving::Receiving;
 use crate::rtc_config::Templates;
 use crate::sending::Sending;
+use crate::silence::Silence;
 use crate::{PeerConfig, PeerError, RemoteParameters, Result, TransportPolicy, rtc_config};
 
 /// What happened to a peer.
@@ -93,6 +94,7 @@ pub struct Peer {
     connection: Connection,
     /// STUN and TURN.
     servers: Servers,
+    silence: Silence,
     channels: Channels,
     medias: MediaTable,
     sending: Sending,
@@ -128,6 +130,7 @@ impl Peer {
             transmits: VecDeque::new(),
             connection: Connection::new(TransportPolicy::All),
             servers: Servers::new(),
+            silence: Silence::default(),
             channels: Channels::new(),
             medias: MediaTable::new(Templates::new(config)?, now),
             sending: Sending::new(estimating),

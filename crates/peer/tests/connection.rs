@@ -82,6 +82,30 @@ fn a_path_that_dies_later_fails_too() {
 }
 
 #[test]
+fn a_silent_path_is_noticed_early_and_an_idle_one_is_not_silent() {
+    let mut pair = Pair::connected(3);
+    pair.run_for(Duration::from_secs(60));
+    pair.events = [vec![], vec![]];
+    pair.link.loss = 1.0;
+    pair.run_for(Duration::from_secs(8));
+    pair.link.loss = 0.0;
+    pair.run_for(Duration::from_secs(8));
+    for side in [LEFT, RIGHT] {
+        let states: Vec<_> = pair.events[side]
+            .iter()
+            .filter(|event| matches!(event, PeerEvent::IceState(_)))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                &PeerEvent::IceState("disconnected"),
+                &PeerEvent::IceState("connected")
+            ]
+        );
+    }
+}
+
+#[test]
 fn a_wrong_fingerprint_fails_the_connection() {
     let mut pair = Pair::new(4);
     pair.exchange_candidates();

@@ -64,7 +64,13 @@ impl Peer {
             return false;
         }
         match self.rtc.handle_input(input) {
-            Ok(()) => true,
+            Ok(()) => {
+                // Other pairs may work: what counts is the one in use.
+                if is_stun && self.path.is_none_or(|(_, destination)| destination == source) {
+                    self.silence.stun_received(contents, self.now);
+                }
+                true
+            }
             Err(error) => {
                 log::debug!(
                     "a datagram of {} bytes from {source} is dropped: {error}",
@@ -101,6 +107,7 @@ impl Peer {
         let others = [
             self.connection.poll_timeout(),
             self.servers.poll_timeout(),
+            self.silence.poll_timeout(self.connection.connected),
             self.sending.poll_timeout(),
             self.receiving.poll_timeout(),
         ];

@@ -46,6 +46,8 @@ impl Peer {
             self.events.push_back(PeerEvent::Connected);
             self.sending.connected(&self.jobs, self.now);
         }
+        let silence = self.silence.update(self.connection.connected, self.now);
+        self.events.extend(silence.map(PeerEvent::IceState));
         self.take_results(self.now);
         if self.state == State::Open
             && self.connection.poll_timeout().is_some_and(|at| at <= self.now)
