@@ -252,9 +252,8 @@ impl Sctp {
 }
 
 fn emit(payload: Payload, sink: &mut dyn FnMut(&[u8])) {
-    if let Payload::RawEncode(packets) = payload {
-        packets.iter().for_each(|packet| sink(packet));
-    }
+    let Payload::RawEncode(packets) = payload;
+    packets.iter().for_each(|packet| sink(packet));
 }
 
 impl fmt::Debug for Sctp {
