@@ -22,6 +22,8 @@ URL = os.environ["LIVEKIT_URL"]
 CONNECTS = 10
 PINGS = 200
 BULK_MESSAGES, BULK_BYTES = 2_000, 14_000
+CALLS, CONCURRENT_CALLS, CALL_ROUNDS = 100, 100, 10
+CALL_BYTES = 100
 ROOMS = 30
 AUDIO_TRACKS, AUDIO_SECONDS = 10, 6.0
 VIDEO_SECONDS, WIDTH, HEIGHT, FRAMES_PER_SECOND = 6.0, 1280, 720, 30
@@ -94,6 +96,38 @@ async def measure_data() -> dict[str, float]:
     }
     await asyncio.gather(receiver.disconnect(), sender.disconnect())
     return figures
+
+
+async def measure_calls() -> dict[str, float]:
+    responder, caller = await pair("calls")
+
+    @responder.local_participant.register_rpc_method("echo")
+    async def echo(data: rtc.RpcInvocationData) -> str:
+        return data.payload
+
+    async def call() -> None:
+        payload = "x" * CALL_BYTES
+        answer = await caller.local_participant.perform_rpc(
+            destination_identity="subscriber", method="echo", payload=payload
+        )
+        assert answer == payload
+
+    await asyncio.sleep(0.5)
+    times = []
+    for _ in range(CALLS):
+        started = time.perf_counter()
+        await call()
+        times.append((time.perf_counter() - started) * 1e3)
+        await asyncio.sleep(0.002)
+    started = time.perf_counter()
+    for _ in range(CALL_ROUNDS):
+        await asyncio.gather(*(call() for _ in range(CONCURRENT_CALLS)))
+    elapsed = time.perf_counter() - started
+    await asyncio.gather(responder.disconnect(), caller.disconnect())
+    return {
+        "rpc_round_trip_ms_p50": statistics.median(times),
+        "rpc_calls_per_s": CALL_ROUNDS * CONCURRENT_CALLS / elapsed,
+    }
 
 
 async def measure_rooms() -> dict[str, float]:
@@ -237,7 +271,7 @@ async def measure_video(codec: str) -> dict[str, float]:
 
 async def main() -> None:
     figures = {}
-    for measurement in (measure_connect(), measure_data(), measure_rooms(), measure_audio()):
+    for measurement in (measure_connect(), measure_data(), measure_calls(), measure_rooms(), measure_audio()):
         figures |= await measurement
     for codec in ("VP8", "H264"):
         figures |= await measure_video(codec)

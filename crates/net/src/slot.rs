@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::{Protocol, Received, Transmit};
 use crate::handle::{EndpointState, Work};
 use crate::statistics::COUNTERS;
-use crate::syscalls::{BATCH, Epoll, Readiness, send_batch};
+use crate::syscalls::{Epoll, Readiness, send_batch};
 use crate::tcp::Connection;
 use crate::worker::{AnyEndpoint, NewEndpoint, WorkerIo, drop_caught, panic_text};
 
@@ -263,7 +263,7 @@ impl Slot {
             return;
         };
         while self.budget > 0 && self.guarded.failure.is_none() {
-            let count = match io.received.receive(socket, self.budget) {
+            let count = match io.received.receive(socket) {
                 Ok(count) => count,
                 Err(error) if is_fatal(&error) => {
                     self.guarded
@@ -274,7 +274,7 @@ impl Slot {
                 Err(_) => return,
             };
             self.had_input = true;
-            self.budget -= count;
+            self.budget = self.budget.saturating_sub(count);
             COUNTERS.udp_datagrams_received.add(count as u64);
             for datagram in (0..count).map(|number| io.received.datagram(number)) {
                 let Some((source, contents)) = datagram else {
@@ -290,7 +290,7 @@ impl Slot {
                 self.guarded
                     .call(|endpoint| endpoint.handle_datagram(now, received));
             }
-            if count < BATCH {
+            if io.received.is_drained() {
                 return;
             }
         }

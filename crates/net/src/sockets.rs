@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::syscalls;
+use crate::syscalls::{self, receive_coalesced};
 
 /// Asked of the kernel for each UDP socket; it may give less (net.core.rmem_max).
 const UDP_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -103,6 +103,7 @@ fn bind_udp(address: SocketAddr) -> io::Result<Socket> {
     // Smaller buffers only cost drops under load, so a refusal is no error.
     let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(UDP_BUFFER_BYTES);
+    receive_coalesced(&socket);
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;
     Ok(socket)

@@ -6,14 +6,25 @@ use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::endpoint::Transmit;
 
-/// Datagrams per recvmmsg or sendmmsg.
+/// Messages per recvmmsg or sendmmsg; one may carry many datagrams of one flow (udp(7), UDP_SEGMENT and UDP_GRO).
 pub(crate) const BATCH: usize = 64;
+const RECEIVE_BATCH: usize = 32;
 /// The largest datagram taken: more than any path MTU WebRTC sends with.
 pub(crate) const DATAGRAM_BYTES: usize = 2048;
+/// What one message may carry.
+const MESSAGE_BYTES: usize = 65_535;
+/// Datagrams that one sent message may carry; kernels allow 64 or more, and 64 KiB in all.
+const SEGMENTS: usize = 50;
+const SEGMENTS_BYTES: usize = 60_000;
+/// Datagrams looked at for one sendmmsg.
+const SEND_LIMIT: usize = 256;
+/// Room for one control message with a number in it, aligned.
+type Control = [u64; 4];
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -165,48 +176,74 @@ const EMPTY_VECTOR: libc::iovec = libc::iovec {
     iov_len: 0,
 };
 
+/// From now on datagrams of one flow may arrive as one message. An old kernel refuses, which costs only time.
+pub(crate) fn receive_coalesced(socket: &impl AsRawFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the value is an int that lives for the call.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            ptr::from_ref(&on).cast(),
+            mem::size_of_val(&on) as libc::socklen_t,
+        )
+    };
+}
+
+/// A datagram of the last `receive`: the message it came in, and its place in that message's buffer.
+struct Datagram {
+    message: usize,
+    start: usize,
+    length: usize,
+}
+
 /// Buffers for one recvmmsg, used again for each.
 pub(crate) struct ReceiveBatch {
     buffer: Vec<u8>,
-    lengths: [usize; BATCH],
-    truncated: [bool; BATCH],
     addresses: Vec<libc::sockaddr_storage>,
+    controls: [Control; RECEIVE_BATCH],
+    datagrams: Vec<Datagram>,
+    is_drained: bool,
 }
 
 impl ReceiveBatch {
     pub(crate) fn new() -> ReceiveBatch {
         ReceiveBatch {
-            buffer: vec![0; BATCH * DATAGRAM_BYTES],
-            lengths: [0; BATCH],
-            truncated: [false; BATCH],
-            addresses: vec![empty_address(); BATCH],
+            buffer: vec![0; RECEIVE_BATCH * MESSAGE_BYTES],
+            addresses: vec![empty_address(); RECEIVE_BATCH],
+            controls: [Control::default(); RECEIVE_BATCH],
+            datagrams: Vec::new(),
+            is_drained: false,
         }
     }
 
-    /// Read up to `limit` (and 64) datagrams that are there now. How many; never waits.
-    pub(crate) fn receive(&mut self, socket: &impl AsRawFd, limit: usize) -> io::Result<usize> {
-        let limit = limit.min(BATCH);
-        let mut vectors = [EMPTY_VECTOR; BATCH];
-        let mut headers = [empty_header(); BATCH];
-        for (index, chunk) in self.buffer.chunks_exact_mut(DATAGRAM_BYTES).enumerate() {
+    /// Read what is there now, at most 32 messages. How many datagrams that is; never waits.
+    pub(crate) fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
+        self.datagrams.clear();
+        let mut vectors = [EMPTY_VECTOR; RECEIVE_BATCH];
+        let mut headers = [empty_header(); RECEIVE_BATCH];
+        for (index, chunk) in self.buffer.chunks_exact_mut(MESSAGE_BYTES).enumerate() {
             vectors[index] = libc::iovec {
                 iov_base: chunk.as_mut_ptr().cast(),
-                iov_len: DATAGRAM_BYTES,
+                iov_len: MESSAGE_BYTES,
             };
             let header = &mut headers[index].msg_hdr;
             header.msg_iov = &mut vectors[index];
             header.msg_iovlen = 1;
             header.msg_name = ptr::from_mut(&mut self.addresses[index]).cast();
             header.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_control = ptr::from_mut(&mut self.controls[index]).cast();
+            header.msg_controllen = mem::size_of::<Control>() as _;
         }
         let count = loop {
-            // SAFETY: `limit` headers point at buffers and addresses that live in `self` and at `vectors` on this
-            // frame; nothing moves until the call returns.
+            // SAFETY: the headers point at buffers, addresses and controls that live in `self` and at `vectors` on
+            // this frame; nothing moves until the call returns.
             let result = check(unsafe {
                 libc::recvmmsg(
                     socket.as_raw_fd(),
                     headers.as_mut_ptr(),
-                    limit as libc::c_uint,
+                    RECEIVE_BATCH as libc::c_uint,
                     libc::MSG_DONTWAIT as _,
                     ptr::null_mut(),
                 )
@@ -217,45 +254,131 @@ impl ReceiveBatch {
                 Err(error) => return Err(error),
             }
         };
-        for (index, header) in headers[..count].iter().enumerate() {
-            self.lengths[index] = header.msg_len as usize;
-            self.truncated[index] = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        for (message, header) in headers[..count].iter().enumerate() {
+            self.split(message, header.msg_len as usize, segment_bytes(&header.msg_hdr));
         }
-        Ok(count)
+        self.is_drained = count < RECEIVE_BATCH;
+        Ok(self.datagrams.len())
     }
 
-    /// Sender and contents of a datagram of the last `receive`. None when it was larger than a buffer.
+    fn split(&mut self, message: usize, length: usize, segment: Option<usize>) {
+        let step = segment.filter(|bytes| *bytes > 0).unwrap_or(length.max(1));
+        // An empty datagram is one too.
+        let starts = (0..length.max(1)).step_by(step);
+        self.datagrams.extend(starts.map(|start| Datagram {
+            message,
+            start,
+            length: step.min(length - start),
+        }));
+    }
+
+    /// Whether the last `receive` left nothing behind.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained
+    }
+
+    /// Sender and contents of a datagram of the last `receive`. None when it was too large.
     pub(crate) fn datagram(&self, index: usize) -> Option<(SocketAddr, &[u8])> {
-        if self.truncated[index] {
+        let datagram = self.datagrams.get(index)?;
+        if datagram.length > DATAGRAM_BYTES {
             return None;
         }
-        let start = index * DATAGRAM_BYTES;
-        let contents = self.buffer.get(start..start + self.lengths[index])?;
-        Some((read_address(&self.addresses[index])?, contents))
+        let start = datagram.message * MESSAGE_BYTES + datagram.start;
+        let contents = self.buffer.get(start..start + datagram.length)?;
+        Some((read_address(&self.addresses[datagram.message])?, contents))
     }
 }
 
-/// Send datagrams (at most 64 are looked at) in order. How many the kernel took: at least one, or the error of the first.
+/// How long the datagrams in a received message are; None when it is one.
+fn segment_bytes(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the kernel has filled in the control messages and their length; both live as long as the header.
+    unsafe {
+        let control = libc::CMSG_FIRSTHDR(header);
+        let found = control.as_ref()?;
+        if (found.cmsg_level, found.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO) {
+            return None;
+        }
+        let bytes = libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned();
+        usize::try_from(bytes).ok()
+    }
+}
+
+/// Cleared for good when the kernel, or the device behind it, cannot cut messages into datagrams.
+static CAN_SEGMENT: AtomicBool = AtomicBool::new(true);
+
+/// How many of the first datagrams can be sent as one message: all but the last of one length, to one address.
+fn segments(transmits: &[&Transmit], limit: usize) -> usize {
+    let first = transmits[0];
+    let length = first.contents.len();
+    let limit = limit.min(SEGMENTS).min(SEGMENTS_BYTES / length.max(1)).max(1);
+    let mut count = 1;
+    for transmit in transmits.iter().take(limit).skip(1) {
+        let is_same = transmit.destination == first.destination && !transmit.contents.is_empty();
+        if !is_same || transmit.contents.len() > length {
+            break;
+        }
+        count += 1;
+        if transmit.contents.len() < length {
+            break;
+        }
+    }
+    count
+}
+
+/// Send datagrams (at most 256 are looked at) in order. How many the kernel took: at least one, or the error of the first.
 pub(crate) fn send_batch(socket: &impl AsRawFd, transmits: &[&Transmit]) -> io::Result<usize> {
-    let count = transmits.len().min(BATCH);
-    let mut vectors = [EMPTY_VECTOR; BATCH];
-    let mut addresses = [empty_address(); BATCH];
-    let mut headers = [empty_header(); BATCH];
-    for (index, transmit) in transmits[..count].iter().enumerate() {
-        vectors[index] = libc::iovec {
+    let can_segment = CAN_SEGMENT.load(Ordering::Relaxed);
+    match send_segmented(socket, transmits, if can_segment { SEGMENTS } else { 1 }) {
+        Err(error) if can_segment => match error.raw_os_error() {
+            Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP) => {
+                log::info!("datagrams are sent one by one: {error}");
+                CAN_SEGMENT.store(false, Ordering::Relaxed);
+                send_segmented(socket, transmits, 1)
+            }
+            // The path to this address takes less at once.
+            Some(libc::EMSGSIZE) => send_segmented(socket, transmits, 1),
+            _ => Err(error),
+        },
+        result => result,
+    }
+}
+
+fn send_segmented(socket: &impl AsRawFd, transmits: &[&Transmit], limit: usize) -> io::Result<usize> {
+    let transmits = &transmits[..transmits.len().min(SEND_LIMIT)];
+    let mut vectors = [EMPTY_VECTOR; SEND_LIMIT];
+    for (vector, transmit) in vectors.iter_mut().zip(transmits) {
+        *vector = libc::iovec {
             iov_base: transmit.contents.as_ptr().cast_mut().cast(),
             iov_len: transmit.contents.len(),
         };
-        let length = write_address(transmit.destination, &mut addresses[index]);
-        let header = &mut headers[index].msg_hdr;
-        header.msg_iov = &mut vectors[index];
-        header.msg_iovlen = 1;
-        header.msg_name = ptr::from_mut(&mut addresses[index]).cast();
-        header.msg_namelen = length;
+    }
+    let mut addresses = [empty_address(); BATCH];
+    let mut controls = [Control::default(); BATCH];
+    let mut headers = [empty_header(); BATCH];
+    // The first datagram of each message.
+    let mut starts = [0; BATCH + 1];
+    let mut count = 0;
+    while count < BATCH && starts[count] < transmits.len() {
+        let start = starts[count];
+        let number = segments(&transmits[start..], limit);
+        let header = &mut headers[count].msg_hdr;
+        header.msg_iov = &mut vectors[start];
+        header.msg_iovlen = number as _;
+        header.msg_name = ptr::from_mut(&mut addresses[count]).cast();
+        header.msg_namelen = write_address(transmits[start].destination, &mut addresses[count]);
+        if number > 1 {
+            write_segment_bytes(
+                header,
+                &mut controls[count],
+                transmits[start].contents.len() as u16,
+            );
+        }
+        count += 1;
+        starts[count] = start + number;
     }
     loop {
-        // SAFETY: `count` headers point at vectors and addresses on this frame and at contents that are borrowed
-        // for the call; the kernel only reads them.
+        // SAFETY: `count` headers point at vectors, addresses and controls on this frame and at contents that are
+        // borrowed for the call; the kernel only reads them.
         let result = check(unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
@@ -265,9 +388,24 @@ pub(crate) fn send_batch(socket: &impl AsRawFd, transmits: &[&Transmit]) -> io::
             )
         });
         match result {
-            Ok(sent) => return Ok(sent as usize),
+            Ok(sent) => return Ok(starts[sent as usize]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+fn write_segment_bytes(header: &mut libc::msghdr, control: &mut Control, bytes: u16) {
+    const LENGTH: libc::c_uint = mem::size_of::<u16>() as libc::c_uint;
+    header.msg_control = ptr::from_mut(control).cast();
+    // SAFETY: the control buffer is aligned and has room for one header and a number.
+    unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(LENGTH) as _;
+        if let Some(message) = libc::CMSG_FIRSTHDR(header).as_mut() {
+            message.cmsg_level = libc::SOL_UDP;
+            message.cmsg_type = libc::UDP_SEGMENT;
+            message.cmsg_len = libc::CMSG_LEN(LENGTH) as _;
+            libc::CMSG_DATA(message).cast::<u16>().write_unaligned(bytes);
         }
     }
 }

@@ -5,16 +5,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::channel::ChannelId;
 
 use crate::{PeerError, Result};
 
-/// Bytes queued or unacknowledged that a reliable channel takes.
-const RELIABLE_LIMIT_BYTES: usize = 4 << 20;
-/// The same for one that may lose messages.
+/// Bytes that a reliable channel queues above SCTP: what it sends in `QUEUE_TIME`, within these bounds. Whatever is
+/// urgent waits behind it.
+const RELIABLE_LIMIT_BYTES: (usize, usize) = (256 << 10, 1 << 20);
+const QUEUE_TIME: Duration = Duration::from_millis(50);
+/// The same for one that may lose messages, with what is not acknowledged.
 const LOSSY_LIMIT_BYTES: usize = 256 << 10;
 /// Groups of messages that wait in a channel: one more is refused.
 const WAITING_GROUPS: usize = 16;
@@ -22,11 +24,11 @@ const WAITING_GROUPS: usize = 16;
 const MESSAGE_OVERHEAD_BYTES: usize = 64;
 /// Channels beyond this are refused: a remote opens them at will.
 pub(crate) const CHANNELS_LIMIT: usize = 256;
-/// Least and most bytes to leave to SCTP unacknowledged, over all channels. Its work per packet grows with what is
-/// in flight (28 us a packet at 128 KiB, 56 us at 512 KiB, 116 us at 1 MiB), but throughput is capped at this much
-/// per round trip. So it gets what a round trip at `TRANSPORT_BYTES_PER_SECOND` needs.
-pub(crate) const TRANSPORT_LIMIT_BYTES: (usize, usize) = (128 << 10, 768 << 10);
-const TRANSPORT_BYTES_PER_SECOND: f64 = 25e6;
+/// Least and most bytes to leave to SCTP unacknowledged, over all channels: throughput is at most this much per round
+/// trip, but what is not on its way yet delays what is urgent. So it gets twice what the path carries.
+pub(crate) const TRANSPORT_LIMIT_BYTES: (usize, usize) = (256 << 10, 4 << 20);
+/// The rate is measured over a round trip, within these bounds.
+const MEASURING_TIME: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(300));
 /// str0m sends no larger message.
 pub(crate) const MESSAGE_LIMIT_BYTES: usize = 65_536;
 
@@ -110,10 +112,26 @@ impl Queue {
 struct Shared {
     number: u32,
     reliable: bool,
-    limit_bytes: usize,
+    /// Bytes that may be queued.
+    limit_bytes: AtomicUsize,
     message_limit_bytes: Arc<AtomicUsize>,
     flush_pending: Arc<AtomicBool>,
     queue: Mutex<Queue>,
+}
+
+impl Shared {
+    /// What counts against the limit.
+    fn held(&self, queue: &Queue) -> usize {
+        if self.reliable {
+            queue.bytes
+        } else {
+            queue.buffered()
+        }
+    }
+
+    fn limit(&self) -> usize {
+        self.limit_bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// The sending side of one channel, for any thread.
@@ -132,8 +150,8 @@ impl ChannelSender {
         let mut queue = self.open_queue()?;
         let cost = data.len() + MESSAGE_OVERHEAD_BYTES;
         if !self.0.reliable {
-            queue.displace(cost, self.0.limit_bytes);
-        } else if queue.buffered() + cost > self.0.limit_bytes {
+            queue.displace(cost, self.0.limit());
+        } else if self.0.held(&queue) + cost > self.0.limit() {
             queue.want_writable = true;
             return Ok(SendOutcome::Full);
         }
@@ -157,7 +175,7 @@ impl ChannelSender {
             .iter()
             .map(|message| message.len() + MESSAGE_OVERHEAD_BYTES)
             .sum();
-        queue.displace(cost, self.0.limit_bytes);
+        queue.displace(cost, self.0.limit());
         for (index, message) in group.into_iter().enumerate() {
             queue.push(message, index == 0);
         }
@@ -242,11 +260,11 @@ impl ChannelTable {
         let sender = ChannelSender(Arc::new(Shared {
             number,
             reliable,
-            limit_bytes: if reliable {
-                RELIABLE_LIMIT_BYTES
+            limit_bytes: AtomicUsize::new(if reliable {
+                RELIABLE_LIMIT_BYTES.0
             } else {
                 LOSSY_LIMIT_BYTES
-            },
+            }),
             message_limit_bytes: self.message_limit_bytes.clone(),
             flush_pending: self.flush_pending.clone(),
             queue: Mutex::default(),
@@ -291,8 +309,64 @@ pub(crate) struct Channels {
     pub table: ChannelTable,
     channels: Vec<Channel>,
     next: usize,
-    transport_limit_bytes: usize,
+    path: Path,
+}
+
+/// What the path has been seen to carry.
+struct Path {
+    limit_bytes: usize,
     shortest_round_trip: Option<Duration>,
+    /// What SCTP held when it was last looked at.
+    in_transport: usize,
+    measured_since: Option<Instant>,
+    delivered: usize,
+    bytes_per_second: f64,
+}
+
+impl Path {
+    fn new() -> Self {
+        Self {
+            limit_bytes: TRANSPORT_LIMIT_BYTES.0,
+            shortest_round_trip: None,
+            in_transport: 0,
+            measured_since: None,
+            delivered: 0,
+            bytes_per_second: 0.0,
+        }
+    }
+
+    /// A measured round trip. The shortest counts, forgotten slowly: under load others hold queueing of our own making.
+    fn set_round_trip(&mut self, round_trip: Duration) {
+        let remembered = self
+            .shortest_round_trip
+            .map_or(round_trip, |shortest| shortest.mul_f64(1.02));
+        self.shortest_round_trip = Some(remembered.min(round_trip));
+    }
+
+    /// SCTP holds this much now.
+    fn observe(&mut self, in_transport: usize, now: Instant) {
+        self.delivered += self.in_transport.saturating_sub(in_transport);
+        self.in_transport = in_transport;
+        let since = *self.measured_since.get_or_insert(now);
+        let round_trip = self
+            .shortest_round_trip
+            .unwrap_or(MEASURING_TIME.1 / 4)
+            .clamp(MEASURING_TIME.0, MEASURING_TIME.1);
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed < round_trip {
+            return;
+        }
+        self.bytes_per_second = self.delivered as f64 / elapsed.as_secs_f64();
+        let carried = (self.bytes_per_second * round_trip.as_secs_f64()) as usize;
+        self.limit_bytes = (2 * carried).clamp(TRANSPORT_LIMIT_BYTES.0, TRANSPORT_LIMIT_BYTES.1);
+        (self.measured_since, self.delivered) = (Some(now), 0);
+    }
+
+    /// What a reliable channel should queue.
+    fn queue_bytes(&self) -> usize {
+        let bytes = self.bytes_per_second * QUEUE_TIME.as_secs_f64();
+        (bytes as usize).clamp(RELIABLE_LIMIT_BYTES.0, RELIABLE_LIMIT_BYTES.1)
+    }
 }
 
 impl Channels {
@@ -301,21 +375,12 @@ impl Channels {
             table: ChannelTable::default(),
             channels: vec![],
             next: 0,
-            transport_limit_bytes: TRANSPORT_LIMIT_BYTES.0,
-            shortest_round_trip: None,
+            path: Path::new(),
         }
     }
 
-    /// A measured round trip. The shortest counts, forgotten slowly: under load others hold queueing of our own making.
     pub fn set_round_trip(&mut self, round_trip: Duration) {
-        let remembered = self
-            .shortest_round_trip
-            .map_or(round_trip, |shortest| shortest.mul_f64(1.02));
-        let round_trip = remembered.min(round_trip);
-        self.shortest_round_trip = Some(round_trip);
-        let needed = round_trip.as_secs_f64() * TRANSPORT_BYTES_PER_SECOND;
-        self.transport_limit_bytes =
-            (needed as usize).clamp(TRANSPORT_LIMIT_BYTES.0, TRANSPORT_LIMIT_BYTES.1);
+        self.path.set_round_trip(round_trip);
     }
 
     pub fn add(&mut self, id: ChannelId, sender: ChannelSender) {
@@ -369,7 +434,7 @@ impl Channels {
     }
 
     /// Move messages into SCTP while it takes them, one channel after the other. Returns whether any moved.
-    pub fn pump(&mut self, rtc: &mut Rtc) -> bool {
+    pub fn pump(&mut self, rtc: &mut Rtc, now: Instant) -> bool {
         if !self.channels.iter().any(Channel::has_messages) {
             return false;
         }
@@ -378,24 +443,31 @@ impl Channels {
             .iter()
             .map(|channel| channel.in_transport(rtc))
             .sum();
-        let mut room = self.transport_limit_bytes.saturating_sub(in_transport);
+        self.path.observe(in_transport, now);
+        let mut room = self.path.limit_bytes.saturating_sub(in_transport);
         let before = room;
         for offset in 0..self.channels.len() {
             let index = (self.next + offset) % self.channels.len();
             self.channels[index].pump(rtc, &mut room);
         }
         self.next = self.next.wrapping_add(1);
+        self.path.in_transport += before - room;
         room < before
     }
 
     /// Channels that were full and have room again.
     pub fn writable(&mut self, rtc: &mut Rtc) -> Vec<u32> {
+        let queue_bytes = self.path.queue_bytes();
         let open = self.channels.iter().filter(|channel| channel.open);
         open.filter_map(|channel| {
             let in_transport = channel.in_transport(rtc);
-            let mut queue = lock(&channel.sender.0.queue);
+            let shared = &channel.sender.0;
+            if shared.reliable {
+                shared.limit_bytes.store(queue_bytes, Ordering::Relaxed);
+            }
+            let mut queue = lock(&shared.queue);
             queue.in_transport_bytes = in_transport;
-            let writable = queue.want_writable && queue.buffered() <= channel.sender.0.limit_bytes / 2;
+            let writable = queue.want_writable && shared.held(&queue) <= shared.limit() / 2;
             if writable {
                 queue.want_writable = false;
             }

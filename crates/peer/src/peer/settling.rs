@@ -36,7 +36,7 @@ impl Peer {
         if self.take_server_events() {
             self.drain();
         }
-        if self.channels.pump(&mut self.rtc) {
+        if self.channels.pump(&mut self.rtc, self.now) {
             self.drain();
         }
         let writable = self.channels.writable(&mut self.rtc);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Association, State, StreamState};
+use super::{Association, State};
 use crate::AssociationError;
 use crate::received::Arrival;
 use crate::wire::{Chunk, Data, ForwardTsn, Packet, flag, kind};
@@ -103,7 +103,7 @@ impl Association {
 
     fn deliver(&mut self, data: Data) {
         let id = data.stream;
-        let stream = self.streams.entry(id).or_insert_with(StreamState::default);
+        let stream = self.streams.entry(id).or_default();
         // Closed by us: the peer has not heard of it yet.
         if stream.is_closed {
             return;

@@ -129,7 +129,7 @@ impl Association {
     ) -> Association {
         let nonzero = || rand::random::<u32>().max(1);
         let first_tsn = nonzero();
-        let packet_bytes = payload_bytes + DATA_OVERHEAD_BYTES;
+        let packet_bytes = (payload_bytes & !3) + DATA_OVERHEAD_BYTES;
         Association {
             remote,
             state: if is_client {

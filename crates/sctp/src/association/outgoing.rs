@@ -8,6 +8,9 @@ use super::{Association, State, Timer};
 use crate::in_flight::{Limit, Sent};
 use crate::wire::{DATA_HEADER_BYTES, HEADER_BYTES, PacketWriter, flag, padded};
 
+/// Messages are not cut to fill less room than this.
+const LEAST_PIECE_BYTES: usize = 200;
+
 impl Association {
     /// Everything that may be sent now.
     pub(super) fn packets(&mut self, now: Instant) -> Vec<Bytes> {
@@ -94,8 +97,11 @@ impl Association {
             return;
         }
         self.leave_idle(now);
-        let most = self.packet_bytes - HEADER_BYTES - DATA_HEADER_BYTES;
-        while let Some(length) = self.queue.peek(most) {
+        loop {
+            let most = self.piece_bytes(writer);
+            let Some(length) = self.queue.peek(most) else {
+                break;
+            };
             if !self.has_window_for(length) {
                 break;
             }
@@ -122,6 +128,16 @@ impl Association {
             self.data_was_sent(now);
         }
         self.next_packet += 1;
+    }
+
+    /// How long the next piece may be: what is left of the packet, unless that is little.
+    fn piece_bytes(&self, writer: &PacketWriter) -> usize {
+        let left = self.packet_bytes.saturating_sub(writer.len() + DATA_HEADER_BYTES) & !3;
+        if left >= LEAST_PIECE_BYTES {
+            left
+        } else {
+            self.packet_bytes - HEADER_BYTES - DATA_HEADER_BYTES
+        }
     }
 
     /// Whether a piece of this length may be sent.

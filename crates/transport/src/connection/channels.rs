@@ -45,7 +45,6 @@ impl Transport {
     /// or packets are asked for, so that a batch of packets or messages is worked off at once.
     pub(super) fn process_sctp(&mut self) {
         if self.sctp.has_work() && self.is_now_known && self.is_secure && self.over.is_none() {
-            self.sctp.set_round_trip_time(self.ice.round_trip_time());
             let Transport {
                 dtls,
                 ice,

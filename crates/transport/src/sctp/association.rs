@@ -8,7 +8,7 @@ mod setup;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use sctp_proto::{Association, AssociationHandle, DatagramEvent, Endpoint, Event, Payload, StreamEvent};
@@ -17,12 +17,9 @@ use super::channel::{Channel, ChannelState};
 use crate::error::{Result, TransportError};
 use crate::types::{ChannelConfig, ChannelId};
 
-/// How much is handed to the association at a time: its scans of packets in flight are quadratic, and
-/// lossy messages must not wait behind megabytes, so only long paths get a large window.
-const MINIMUM_WINDOW_BYTES: usize = 128 * 1024;
-const MAXIMUM_WINDOW_BYTES: usize = 1024 * 1024;
-/// 50 MB/s.
-const WINDOW_BYTES_PER_MS: usize = 50_000;
+/// How much waits in the association for the congestion window: enough for its next growth, and no more, since
+/// messages of other channels do not overtake it.
+const UNSENT_BYTES: usize = 128 * 1024;
 const MAX_CHANNELS: usize = 1024;
 /// The library wants addresses; there is only one path, that of DTLS.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5000);
@@ -53,8 +50,6 @@ pub(crate) struct Sctp {
     next_stream: u16,
     /// Channel after which the next round of sending starts, for fairness.
     last_served: ChannelId,
-    in_association_bytes: usize,
-    window_bytes: usize,
     events: VecDeque<SctpEvent>,
     has_work: bool,
 }
@@ -75,8 +70,6 @@ impl Sctp {
             next_channel: 1,
             next_stream: 0,
             last_served: ChannelId(0),
-            in_association_bytes: 0,
-            window_bytes: MINIMUM_WINDOW_BYTES,
             events: VecDeque::new(),
             has_work: false,
         }
@@ -89,12 +82,6 @@ impl Sctp {
         if let Some(association) = &mut self.association {
             association.set_max_send_message_size(bytes);
         }
-    }
-
-    /// Sizes the window for the path.
-    pub(crate) fn set_round_trip_time(&mut self, time: Option<Duration>) {
-        let window = time.map_or(0, |time| time.as_millis() as usize * WINDOW_BYTES_PER_MS);
-        self.window_bytes = window.clamp(MINIMUM_WINDOW_BYTES, MAXIMUM_WINDOW_BYTES);
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<SctpEvent> {
@@ -216,7 +203,7 @@ impl Sctp {
         let Some(association) = &mut self.association else {
             return;
         };
-        // One call gathers all there is, and each call scans all packets in flight several times.
+        // One call gathers all there is.
         if let Some(transmit) = association.poll_transmit(now) {
             emit(transmit.payload, sink);
         }

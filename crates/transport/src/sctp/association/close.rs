@@ -9,7 +9,6 @@ impl Sctp {
         let Some(channel) = self.channels.remove(&id) else {
             return;
         };
-        self.in_association_bytes -= channel.in_association_bytes;
         if let Some(stream) = channel.stream {
             self.by_stream.remove(&stream);
         }

@@ -1,10 +1,10 @@
 //! Opening our channels and sending their messages in turn.
 
 use bytes::Bytes;
-use sctp_proto::PayloadProtocolIdentifier;
+use sctp_proto::{Association, PayloadProtocolIdentifier};
 
 use super::super::channel::ChannelState;
-use super::{MAX_CHANNELS, Sctp, SctpEvent};
+use super::{MAX_CHANNELS, Sctp, SctpEvent, UNSENT_BYTES};
 use crate::types::ChannelId;
 
 impl Sctp {
@@ -60,7 +60,6 @@ impl Sctp {
         let Some(association) = &mut self.association else {
             return;
         };
-        let mut total = 0;
         for channel in self.channels.values_mut() {
             if channel.in_association_bytes > 0
                 && let Some(stream) = channel.stream
@@ -70,9 +69,7 @@ impl Sctp {
                     .and_then(|stream| stream.buffered_amount());
                 channel.in_association_bytes = buffered.unwrap_or(0);
             }
-            total += channel.in_association_bytes;
         }
-        self.in_association_bytes = total;
     }
 
     /// One message per channel and round, lossy channels first, while the association has room.
@@ -87,7 +84,7 @@ impl Sctp {
             let after = sending[start..].partition_point(|id| *id <= self.last_served);
             sending[start..].rotate_left(after);
         }
-        while !sending.is_empty() && self.in_association_bytes < self.window_bytes {
+        while !sending.is_empty() && self.has_room() {
             sending.retain(|id| self.send_one(*id));
         }
         for channel in self.channels.values_mut() {
@@ -97,9 +94,14 @@ impl Sctp {
         }
     }
 
+    fn has_room(&self) -> bool {
+        let unsent = self.association.as_ref().map_or(0, Association::unsent_bytes);
+        unsent < UNSENT_BYTES
+    }
+
     /// Hands one message to the association; `false` when the channel has no more to send for now.
     pub(super) fn send_one(&mut self, id: ChannelId) -> bool {
-        if self.in_association_bytes >= self.window_bytes {
+        if !self.has_room() {
             return false;
         }
         let (Some(association), Some(channel)) = (&mut self.association, self.channels.get_mut(&id)) else {
@@ -121,7 +123,6 @@ impl Sctp {
         match written {
             Ok(_) => {
                 channel.in_association_bytes += data.len();
-                self.in_association_bytes += data.len();
                 true
             }
             Err(error) => {
