@@ -60,6 +60,7 @@ fn main() -> std::io::Result<()> {
     seeds("red", &[RED_PAYLOAD.to_vec(), vec![111, 1]])?;
     seeds("rtcp", &rtcp)?;
     seeds("rtp", &rtp)?;
+    seeds("sctp", &sctp_chunks())?;
     seeds("sfu", &[steps(&[1, 2], &both), steps(&[0, 0x82], &stun)])?;
     seeds(
         "srtp",
@@ -263,4 +264,17 @@ fn video(codec: Codec) -> Vec<u8> {
         out.extend_from_slice(&frame);
     }
     out
+}
+
+/// A delay in ms and chunks, between bytes of 0xff: DATA, SACK, FORWARD TSN and a reset request.
+fn sctp_chunks() -> [Vec<u8>; 2] {
+    let data = [&[0, 3, 0, 20, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 53][..], b"text"].concat();
+    let sack = [3, 0, 0, 20, 0, 0, 0, 1, 0, 16, 0, 0, 0, 1, 0, 0, 0, 2, 0, 3];
+    let forward = [192, 0, 0, 12, 0, 0, 0, 9, 0, 1, 0, 2];
+    let reset = [
+        130, 0, 0, 22, 0, 13, 0, 18, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 0, 1, 0, 0,
+    ];
+    let first = [&[5][..], &data, &sack, &[0xff, 200], &forward].concat();
+    let second = [&[0][..], &reset, &[0xff, 50], &data, &forward].concat();
+    [first, second]
 }

@@ -70,7 +70,9 @@ def test_crates_depend_only_downwards(crate: str) -> None:
     assert set(re.findall(r"^greenroom-(\w+)", dependencies, re.MULTILINE)) <= _CRATES[crate]
 
 
-@pytest.mark.parametrize("crate", ["media", "e2ee", "transport", "turn", "sfu", "peer", "sim", "datatrack"])
+@pytest.mark.parametrize(
+    "crate", ["media", "e2ee", "sctp", "transport", "turn", "sfu", "peer", "sim", "datatrack"]
+)
 def test_sans_io_crates_have_no_sockets_threads_or_clock(crate: str) -> None:
     for path in (_ROOT / "crates" / crate / "src").rglob("*.rs"):
         if path.name == "tests.rs":

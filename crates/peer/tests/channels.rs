@@ -117,8 +117,9 @@ fn a_full_channel_says_so_and_reports_when_it_has_room() {
     while send(&mut pair, &channel, &message) {
         accepted += 1;
     }
-    assert!((65..=75).contains(&accepted), "{accepted} of 60 kB in 4 MiB");
-    assert!(channel.buffered_amount() <= 4 << 20);
+    // Of a path that has carried nothing yet: 256 KiB on their way, 256 KiB queued.
+    assert!((7..=9).contains(&accepted), "{accepted} of 60 kB");
+    assert!(channel.buffered_amount() <= 512 << 10);
     let writable = PeerEvent::ChannelWritable(channel.number());
     assert!(!pair.saw(LEFT, |event| *event == writable));
     pair.run_until("writable", |pair| pair.saw(LEFT, |event| *event == writable));
