@@ -3,87 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
+use crate::sent::{Sent, State};
 use crate::serial::{before, distance};
-use crate::types::ReliabilityType;
 use crate::wire::{Sack, flag};
 
 /// A packet is lost when this many sent after it have arrived.
 const REORDERING_PACKETS: u64 = 3;
-
-/// When a message is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
-    Never,
-    Retransmissions(u32),
-    At(Instant),
-}
-
-impl Limit {
-    pub(crate) fn new(kind: ReliabilityType, value: u32, now: Instant) -> Limit {
-        match kind {
-            ReliabilityType::Reliable => Limit::Never,
-            ReliabilityType::Rexmit => Limit::Retransmissions(value),
-            ReliabilityType::Timed => Limit::At(now + Duration::from_millis(u64::from(value))),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    OnItsWay,
-    Lost,
-    /// Above the cumulative number.
-    Acknowledged,
-    Abandoned,
-}
-
-/// One DATA chunk.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) flags: u8,
-    pub(crate) stream: u16,
-    pub(crate) sequence: u16,
-    pub(crate) protocol: u32,
-    pub(crate) payload: Bytes,
-    /// Of all chunks of one message.
-    pub(crate) message: u64,
-    pub(crate) limit: Limit,
-    pub(crate) sent_at: Instant,
-    /// The packet that carried it last.
-    pub(crate) packet: u64,
-    transmissions: u32,
-    state: State,
-}
-
-impl Sent {
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn new(
-        flags: u8,
-        (stream, sequence): (u16, u16),
-        protocol: u32,
-        payload: Bytes,
-        message: u64,
-        limit: Limit,
-        now: Instant,
-        packet: u64,
-    ) -> Sent {
-        Sent {
-            flags,
-            stream,
-            sequence,
-            protocol,
-            payload,
-            message,
-            limit,
-            sent_at: now,
-            packet,
-            transmissions: 1,
-            state: State::OnItsWay,
-        }
-    }
-}
 
 /// What an acknowledgement changed.
 #[derive(Debug, Default)]
@@ -288,11 +213,7 @@ impl InFlight {
         let sent = &mut self.chunks[index];
         self.bytes -= sent.payload.len();
         sent.state = State::Lost;
-        let is_over = match sent.limit {
-            Limit::Never => false,
-            Limit::Retransmissions(count) => sent.transmissions > count,
-            Limit::At(deadline) => deadline <= now,
-        };
+        let is_over = sent.is_over(now);
         self.lost.insert(Ahead(self.first.wrapping_add(index as u32)));
         if is_over {
             self.abandon(index);
@@ -398,7 +319,10 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::sent::Limit;
 
     fn filled(first: u32, messages: &[(u64, Limit)], now: Instant) -> InFlight {
         let mut in_flight = InFlight::starting_at(first);

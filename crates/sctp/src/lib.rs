@@ -22,6 +22,7 @@ mod reassembly;
 mod received;
 mod round_trip;
 mod send_queue;
+mod sent;
 mod serial;
 mod stream;
 mod types;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::in_flight::Limit;
+use crate::sent::Limit;
 use crate::types::{PayloadProtocolIdentifier, ReliabilityType};
 use crate::wire::flag;
 

@@ -123,6 +123,6 @@ impl Association {
         } else if acknowledged.bytes > 0 || acknowledged.cumulative_moved {
             self.start_timer(Timer::Data, now);
         }
-        self.after_progress(now);
+        self.move_on();
     }
 }

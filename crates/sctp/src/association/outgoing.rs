@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Association, State, Timer};
-use crate::in_flight::{Limit, Sent};
+use crate::sent::{Limit, Sent};
 use crate::wire::{DATA_HEADER_BYTES, HEADER_BYTES, PacketWriter, flag, padded};
 
 /// Messages are not cut to fill less room than this.

@@ -26,7 +26,8 @@ impl Association {
         !self.queue.is_empty() || !self.in_flight.is_empty()
     }
 
-    fn move_on(&mut self) {
+    /// Goes on with the end once everything is acknowledged.
+    pub(super) fn move_on(&mut self) {
         if self.has_unacknowledged() {
             return;
         }
@@ -37,11 +38,6 @@ impl Association {
         };
         self.state = next;
         self.wants_shutdown = true;
-    }
-
-    /// Something was acknowledged: what waits for that may go on.
-    pub(super) fn after_progress(&mut self, _now: Instant) {
-        self.move_on();
     }
 
     pub(super) fn handle_shutdown(&mut self, cumulative: u32, now: Instant) {
