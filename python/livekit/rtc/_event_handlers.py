@@ -6,12 +6,13 @@ A handler may take fewer arguments than its event has; it gets the first ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     from ._proto.e2ee_pb2 import EncryptionState
     from ._proto.participant_pb2 import DisconnectReason, ParticipantPermission
     from ._proto.room_pb2 import ConnectionState
+    from .data_track import RemoteDataTrack
     from .participant import ConnectionQuality, Participant, RemoteParticipant
     from .room import DataPacket, SipDTMF
     from .track import LocalTrack, RemoteTrack
@@ -362,14 +363,16 @@ class Register(Protocol):
     ) -> Decorator1[DisconnectReason.ValueType]: ...
     @overload
     def __call__(
-        self, event: Literal["data_track_published"], callback: Callable[[Any], object]
-    ) -> Callable[[Any], object]: ...
+        self, event: Literal["data_track_published"], callback: Callable[[RemoteDataTrack], object]
+    ) -> Callable[[RemoteDataTrack], object]: ...
     @overload
     def __call__(
         self, event: Literal["data_track_published"], callback: Shorter1
     ) -> Callable[..., object]: ...
     @overload
-    def __call__(self, event: Literal["data_track_published"], callback: None = None) -> Decorator1[Any]: ...
+    def __call__(
+        self, event: Literal["data_track_published"], callback: None = None
+    ) -> Decorator1[RemoteDataTrack]: ...
     @overload
     def __call__(
         self, event: Literal["data_track_unpublished"], callback: Callable[[str], object]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 if TYPE_CHECKING:
     from ._proto.e2ee_pb2 import EncryptionState
     from ._proto.participant_pb2 import DisconnectReason, ParticipantPermission
     from ._proto.room_pb2 import ConnectionState
+    from .data_track import RemoteDataTrack
     from .participant import ConnectionQuality, Participant, RemoteParticipant
     from .room import DataPacket, SipDTMF
     from .track import LocalTrack, RemoteTrack
@@ -178,9 +179,9 @@ class WaitFor(Protocol):
     async def __call__(
         self,
         event: Literal["data_track_published"],
-        predicate: Callable[[Any], object] | None = None,
+        predicate: Callable[[RemoteDataTrack], object] | None = None,
         timeout: float | None = None,
-    ) -> Any: ...
+    ) -> RemoteDataTrack: ...
     @overload
     async def __call__(
         self,

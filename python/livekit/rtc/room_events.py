@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._proto.e2ee_pb2 import EncryptionState
     from ._proto.participant_pb2 import DisconnectReason, ParticipantPermission
     from ._proto.room_pb2 import ConnectionState
+    from .data_track import RemoteDataTrack
     from .participant import ConnectionQuality, Participant, RemoteParticipant
     from .room import DataPacket, SipDTMF
     from .track import LocalTrack, RemoteTrack
@@ -245,7 +246,7 @@ class Disconnected(RoomEvent):
 @dataclass(frozen=True)
 class DataTrackPublished(RoomEvent):
     name = "data_track_published"
-    track: Any
+    track: RemoteDataTrack
 
 
 @dataclass(frozen=True)

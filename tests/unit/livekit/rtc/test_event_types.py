@@ -22,6 +22,7 @@ from livekit.rtc._proto.room_pb2 import ConnectionState
 from livekit.rtc.track import LocalTrack, RemoteTrack
 from livekit.rtc.track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 from livekit.rtc.room import DataPacket, SipDTMF
+from livekit.rtc.data_track import RemoteDataTrack
 from livekit.rtc.transcription import TranscriptionSegment
 class Wrong: ...
 room = rtc.Room()
