@@ -252,7 +252,7 @@ class Peer:
     def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
         """Before `set_remote` or after. The channel's number; CHANNEL_OPEN follows."""
     def send(self, channel: int, data: bytes) -> bool:
-        """Queue one binary message. False when a reliable channel's 4 MiB are full: nothing was queued, CHANNEL_WRITABLE follows.
+        """Queue one binary message. False when a reliable channel's queue is full (256 KiB to 1 MiB): nothing was queued, CHANNEL_WRITABLE follows.
         On a lossy channel (256 KiB) the oldest messages that wait make room for it; they are counted in `dropped_messages`.
         EngineError when empty or larger than the remote's max_message_size (at most 65,536), or the channel is closed or unknown."""
     def buffered_amount(self, channel: int) -> int:
