@@ -20,8 +20,8 @@ _RELAY_PORTS = (20_000, 29_999)
 class TurnServer:
     port: int
     tls_port: int
-    certificate: Path
-    """Self-signed: also its own authority."""
+    authority: Path
+    """Who signed its certificate."""
     log: Path
 
     def url(self, transport: str) -> str:
@@ -40,19 +40,36 @@ class TurnServer:
         return host == "127.0.0.1" and _RELAY_PORTS[0] <= int(port) <= _RELAY_PORTS[1]
 
     def trusting_context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.certificate))
+        return ssl.create_default_context(cafile=str(self.authority))
 
 
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """(certificate, key) for 127.0.0.1 and localhost."""
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    command = [
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-        *("-keyout", str(key), "-out", str(certificate), "-days", "30", "-subj", "/CN=localhost"),
-        *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
+@dataclass(frozen=True)
+class Certificates:
+    """PEM files of an authority and of a server at 127.0.0.1 and localhost."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+def make_certificates(folder: Path) -> Certificates:
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
+
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(
+        *("req", "-x509", *new_key, "-keyout", "authority-key.pem", "-out", "authority.pem"),
+        *("-days", "30", "-subj", "/CN=Test authority"),
+    )
+    openssl("req", *new_key, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost")
+    (folder / "extensions").write_text(
+        "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n"
+    )
+    openssl(
+        *("x509", "-req", "-in", "request.pem", "-CA", "authority.pem", "-CAkey", "authority-key.pem"),
+        *("-CAcreateserial", "-out", "certificate.pem", "-days", "30", "-extfile", "extensions"),
+    )
+    return Certificates(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
 
 
 def _free_port() -> int:
@@ -69,8 +86,8 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def turn_server(folder: Path, *options: str) -> Iterator[TurnServer]:
     """Run `turnserver` until the block ends; `options` are further ones of its command line."""
-    certificate, key = self_signed(folder)
-    server = TurnServer(_free_port(), _free_port(), certificate, folder / "turnserver.log")
+    files = make_certificates(folder)
+    server = TurnServer(_free_port(), _free_port(), files.authority, folder / "turnserver.log")
     command = [
         *("turnserver", "-n", "--no-cli", "--log-file", "stdout", "--pidfile", str(folder / "pid")),
         *("--userdb", str(folder / "turndb"), "--lt-cred-mech", "--realm", "greenroom.test"),
@@ -78,7 +95,7 @@ def turn_server(folder: Path, *options: str) -> Iterator[TurnServer]:
         *("--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1"),
         *("--listening-port", str(server.port), "--tls-listening-port", str(server.tls_port)),
         *("--min-port", str(_RELAY_PORTS[0]), "--max-port", str(_RELAY_PORTS[1])),
-        *("--cert", str(certificate), "--pkey", str(key)),
+        *("--cert", str(files.certificate), "--pkey", str(files.key)),
         *options,
     ]
     with server.log.open("wb") as output:

@@ -227,9 +227,16 @@ class Peer:
     def ice_pwd(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
-    def gather(self, *, include_loopback: bool, transport_policy: str = "all") -> list[str]:
-        """Bind a UDP socket per local address; the host candidates as `candidate:…` lines. EngineError when none could be bound.
-        transport_policy: "all"; "nohost": no address of this machine is told; "relay": everything goes through TURN servers."""
+    def gather(
+        self,
+        *,
+        include_loopback: bool,
+        transport_policy: str = "all",
+        gather_continually: bool = False,
+    ) -> list[str]:
+        """Bind a UDP socket per local address; the host candidates (UDP, TCP active) as `candidate:…` lines. EngineError when none could be bound.
+        transport_policy: "all"; "nohost": no address of this machine is told; "relay": everything goes through TURN servers.
+        gather_continually: addresses that this machine gets later are used (LOCAL_CANDIDATE), sockets of those it loses are closed."""
     def add_ice_server(self, server: _IceServer) -> None:
         """Ask this server for an address (reflexive or relayed) from each local one; LOCAL_CANDIDATE follows. What came of it is in `stats`.
         One that is known already gets the new credentials if it had failed. At most 16 are used."""
@@ -246,7 +253,7 @@ class Peer:
         """Give the remote's transport description; the first call starts ICE, DTLS (as client when `dtls_active`) and SCTP.
         A later one with other credentials is the remote's half of an ICE restart. `max_message_size` 0 means no limit."""
     def add_remote_candidate(self, candidate: str) -> None:
-        """`candidate:…` with or without the `a=`. Kinds that can't be used (TCP passive excepted, mDNS) are ignored; EngineError if malformed."""
+        """`candidate:…` with or without the `a=`. Kinds that can't be used (mDNS names, TCP other than passive) are ignored; EngineError if malformed."""
     def restart_ice(self) -> tuple[str, str]:
         """New local (ufrag, pwd) for the next offer or answer."""
     def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from http_proxy import HttpProxy
 from room_tools import within
-from turn_server import self_signed
+from turn_server import Certificates, make_certificates
 
 import greenroom
 from greenroom.client import errors
@@ -20,13 +19,15 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return self_signed(tmp_path_factory.mktemp("tls"))
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-async def secure(certificate: tuple[Path, Path]) -> AsyncIterator[greenroom.Server]:
-    async with greenroom.Server(tls=TlsConfig(*map(str, certificate))) as server:
+async def secure(certificates: Certificates) -> AsyncIterator[greenroom.Server]:
+    async with greenroom.Server(
+        tls=TlsConfig(str(certificates.certificate), str(certificates.key))
+    ) as server:
         yield server
 
 
@@ -46,9 +47,9 @@ async def _join(server: greenroom.Server, **options: object) -> None:
 
 
 async def test_an_authority_of_ones_own_is_trusted(
-    secure: greenroom.Server, certificate: tuple[Path, Path]
+    secure: greenroom.Server, certificates: Certificates
 ) -> None:
-    await _join(secure, ssl_context=ssl.create_default_context(cafile=str(certificate[0])))
+    await _join(secure, ssl_context=ssl.create_default_context(cafile=str(certificates.authority)))
 
 
 async def test_a_certificate_that_is_not_trusted_is_named(secure: greenroom.Server) -> None:
@@ -57,9 +58,9 @@ async def test_a_certificate_that_is_not_trusted_is_named(secure: greenroom.Serv
 
 
 async def test_wss_goes_through_the_proxy_by_connect(
-    secure: greenroom.Server, certificate: tuple[Path, Path]
+    secure: greenroom.Server, certificates: Certificates
 ) -> None:
-    context = ssl.create_default_context(cafile=str(certificate[0]))
+    context = ssl.create_default_context(cafile=str(certificates.authority))
     async with HttpProxy(password="secret") as proxy:
         await _join(secure, ssl_context=context, proxy=f"http://user:secret@127.0.0.1:{proxy.port}")
         assert proxy.asked
@@ -75,11 +76,11 @@ async def test_ws_goes_through_the_proxy_as_a_request(plain: greenroom.Server) -
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "WSS_PROXY"])
 async def test_the_environment_names_the_proxy(
     secure: greenroom.Server,
-    certificate: tuple[Path, Path],
+    certificates: Certificates,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
-    context = ssl.create_default_context(cafile=str(certificate[0]))
+    context = ssl.create_default_context(cafile=str(certificates.authority))
     async with HttpProxy() as proxy:
         monkeypatch.setenv(variable, proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -94,9 +95,9 @@ async def test_the_environment_names_the_proxy(
 
 
 async def test_a_proxy_that_refuses_or_is_not_there_is_named(
-    secure: greenroom.Server, certificate: tuple[Path, Path]
+    secure: greenroom.Server, certificates: Certificates
 ) -> None:
-    context = ssl.create_default_context(cafile=str(certificate[0]))
+    context = ssl.create_default_context(cafile=str(certificates.authority))
     async with HttpProxy(password="secret") as proxy:
         with pytest.raises(errors.ServerUnreachableError, match="407") as caught:
             await _join(secure, ssl_context=context, proxy=f"http://user:wrong@127.0.0.1:{proxy.port}")

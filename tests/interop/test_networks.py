@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from greenroom.signalling.client_description import LocalTransport
 from livekit import rtc
 from livekit.rtc.room import proto_room
 
-from .servers import RoomServer, livekit_server
+from .servers import RoomServer, free_port, livekit_server
 
 Policy = proto_room.IceTransportType
 
@@ -85,7 +87,7 @@ async def check_everything_flows(sender: rtc.Room, receiver: rtc.Room) -> None:
         await video.aclose()
 
 
-@pytest.mark.parametrize("transport", ["udp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_relay_only_carries_everything(rooms: Rooms, turn: TurnServer, transport: str) -> None:
     options = through(turn.url(transport), ssl_context=turn.trusting_context())
     alice, _ = await rooms.join("alice", options)
@@ -103,6 +105,19 @@ async def test_wrong_credentials_are_named(rooms: Rooms, turn: TurnServer) -> No
     with pytest.raises(rtc.ConnectError, match="refused the credentials") as caught:
         await rooms.join("alice", options)
     assert caught.value.ice_servers[0].startswith(turn.url("udp"))
+
+
+async def test_a_turn_server_whose_certificate_is_not_trusted_is_named(
+    rooms: Rooms, turn: TurnServer
+) -> None:
+    with pytest.raises(rtc.ConnectError, match="TLS failed: invalid peer certificate"):
+        await rooms.join("alice", through(turn.url("tls"), connect_timeout=5))
+
+
+async def test_a_turn_server_that_is_not_there_is_named(rooms: Rooms) -> None:
+    url = f"turn:127.0.0.1:{free_port()}?transport=tcp"
+    with pytest.raises(rtc.ConnectError, match="unreachable: Connection refused"):
+        await rooms.join("alice", through(url, connect_timeout=5))
 
 
 async def test_without_a_turn_server_relay_only_fails_at_once(rooms: Rooms, turn: TurnServer) -> None:
@@ -131,6 +146,68 @@ async def test_no_host_candidate_is_told(rooms: Rooms, turn: TurnServer) -> None
     session = alice._session
     assert session is not None
     assert not [line for line in session.publisher.link.local_transport.candidates if "typ host" in line]
+
+
+@pytest.fixture(params=["livekit_tcp", "embedded_tcp"])
+def tcp_server(request: pytest.FixtureRequest) -> RoomServer:
+    found: RoomServer = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_media_goes_over_tcp_where_udp_does_not(tcp_server: RoomServer, nothing_left: None) -> None:
+    rooms = Rooms(tcp_server)
+    try:
+        alice, _ = await rooms.join("alice")
+        bob, _ = await rooms.join("bob")
+        await check_everything_flows(alice, bob)
+        for way in (*transports(alice), *transports(bob)):
+            assert all(pair.startswith("tcp ") for pair in way["candidate_pairs_tried"])
+    finally:
+        await rooms.leave()
+
+
+@pytest.fixture
+def new_address() -> Iterator[str]:
+    """An address that this machine gets in the middle of the test, on loopback."""
+    address = "127.77.77.77"
+    command = ["ip", "address", "{}", f"{address}/32", "dev", "lo"]
+
+    def change(word: str) -> None:
+        subprocess.run([word if part == "{}" else part for part in command], check=True, capture_output=True)
+
+    try:
+        change("add")
+        change("del")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"addresses can't be changed here: {error}")
+    yield address
+    with contextlib.suppress(subprocess.CalledProcessError):
+        change("del")
+
+
+def _candidates(room: rtc.Room) -> str:
+    session = room._session
+    assert session is not None
+    return " ".join(session.publisher.link.local_transport.candidates)
+
+
+async def test_addresses_that_come_later_are_gathered(rooms: Rooms, new_address: str) -> None:
+    once = rtc.RtcConfiguration(continual_gathering_policy=proto_room.ContinualGatheringPolicy.GATHER_ONCE)
+    alice, _ = await rooms.join("alice")
+    bob, _ = await rooms.join("bob", rtc.RoomOptions(rtc_config=once))
+    session = alice._session
+    assert session is not None
+    told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    link = session.publisher.link
+    link._on_candidate = lambda name, candidate: told.put_nowait((name, candidate))
+    add = await asyncio.create_subprocess_exec("ip", "address", "add", f"{new_address}/32", "dev", "lo")
+    assert await add.wait() == 0
+    name, candidate = await within(told.get())
+    assert name == "publisher"
+    assert new_address in candidate
+    assert new_address in _candidates(alice)
+    assert new_address not in _candidates(bob)
+    await check_everything_flows(alice, bob)
 
 
 async def test_servers_that_livekit_server_names_are_used(

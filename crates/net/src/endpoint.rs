@@ -1,6 +1,6 @@
 //! What a worker thread runs: the [`Endpoint`] trait and the datagrams that go in and out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// What a datagram travels over.
@@ -10,6 +10,48 @@ pub enum Protocol {
     Udp,
     /// One datagram is one RFC 4571 frame of a TCP connection.
     Tcp,
+    /// Bytes of a TCP connection that the endpoint opened, cut anywhere.
+    Stream,
+}
+
+/// A TCP connection of an endpoint's own: what it speaks and where it goes. `source` is where it starts when its IP
+/// address is not unspecified; its port only names the connection, in every `Transmit` and `Received`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Opening {
+    /// `Tcp` or `Stream`.
+    pub protocol: Protocol,
+    /// Where it starts, and its name.
+    pub source: SocketAddr,
+    /// Where it goes.
+    pub destination: SocketAddr,
+}
+
+/// Something to do with an endpoint's sockets; the answer is a [`SocketEvent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketOrder {
+    /// Open a TCP connection. What is sent to it meanwhile waits.
+    Connect(Opening),
+    /// Close it, after what was sent to it. No event follows.
+    Disconnect(Opening),
+    /// Bind another UDP socket, to any port.
+    Bind(IpAddr),
+    /// Close a UDP socket. No event follows.
+    Unbind(SocketAddr),
+}
+
+/// What became of an endpoint's sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketEvent {
+    /// It is open.
+    Connected(Opening),
+    /// It could not be opened, or ended, and why.
+    Closed(Opening, String),
+    /// There is another UDP socket, at this address.
+    Bound(SocketAddr),
+    /// None could be bound there, and why.
+    BindFailed(IpAddr, String),
+    /// The addresses of this machine are these now, loopback ones included.
+    Addresses(Vec<IpAddr>),
 }
 
 /// A datagram that came in.
@@ -42,6 +84,7 @@ pub struct Transmit {
 #[derive(Debug, Default)]
 pub struct TransmitQueue {
     pub(crate) transmits: Vec<Transmit>,
+    pub(crate) orders: Vec<SocketOrder>,
 }
 
 impl TransmitQueue {
@@ -55,6 +98,11 @@ impl TransmitQueue {
         self.transmits.push(transmit);
     }
 
+    /// Have something done with the endpoint's sockets. Connections open before, and close after, what is sent.
+    pub fn order(&mut self, order: SocketOrder) {
+        self.orders.push(order);
+    }
+
     /// Datagrams in the queue.
     pub fn len(&self) -> usize {
         self.transmits.len()
@@ -65,8 +113,9 @@ impl TransmitQueue {
         self.transmits.is_empty()
     }
 
-    /// Take out everything, oldest first.
+    /// Take out everything to send, oldest first. Orders are dropped: who drains has no sockets to do them with.
     pub fn drain(&mut self) -> impl Iterator<Item = Transmit> + '_ {
+        self.orders.clear();
         self.transmits.drain(..)
     }
 }
@@ -87,6 +136,9 @@ pub trait Endpoint: Send + 'static {
 
     /// Move everything that is to be sent into `out`.
     fn poll_transmit(&mut self, out: &mut TransmitQueue);
+
+    /// Something happened to its sockets, or to the addresses of this machine.
+    fn handle_socket(&mut self, _now: Instant, _event: SocketEvent) {}
 
     /// A panic was caught or a socket died: tell the owner. The endpoint is dropped after this.
     fn failed(&mut self, reason: &str);

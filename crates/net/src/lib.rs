@@ -20,7 +20,9 @@ mod tcp;
 mod timers;
 mod worker;
 
-pub use endpoint::{Endpoint, Protocol, Received, Transmit, TransmitQueue};
+pub use endpoint::{
+    Endpoint, Opening, Protocol, Received, SocketEvent, SocketOrder, Transmit, TransmitQueue,
+};
 pub use engine::{ConfigureError, Engine};
 pub use event_port::{Event, EventPort, Payload, next_handle};
 pub use handle::EndpointHandle;

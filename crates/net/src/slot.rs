@@ -1,14 +1,17 @@
 //! One endpoint on its worker, with its sockets.
 
+mod connections;
+mod orders;
+
 use std::collections::HashMap;
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::endpoint::{Protocol, Received, Transmit};
+use crate::endpoint::{Opening, Protocol, Received, SocketEvent, Transmit};
 use crate::handle::{EndpointState, Work};
 use crate::statistics::COUNTERS;
 use crate::syscalls::{Epoll, Readiness, send_batch};
@@ -26,6 +29,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Deadlines in the past that an endpoint may give in a row without doing anything.
 const MAX_IDLE_TIMEOUTS: u32 = 1000;
 const IDLE_TIMEOUT_DELAY: Duration = Duration::from_millis(1);
+
+/// Rounds in which an endpoint may answer to what its orders brought, in one flush.
+const EVENT_ROUNDS: usize = 4;
 
 const INDEX_BITS: u32 = 30;
 
@@ -90,7 +96,8 @@ impl Guarded {
 }
 
 struct Udp {
-    socket: UdpSocket,
+    /// None: closed, and its place free.
+    socket: Option<UdpSocket>,
     address: SocketAddr,
 }
 
@@ -101,7 +108,12 @@ pub(crate) struct Slot {
     udp: Vec<Udp>,
     listeners: Vec<TcpListener>,
     connections: HashMap<u32, Connection>,
+    /// Of those that were accepted.
     connection_of_remote: HashMap<SocketAddr, u32>,
+    /// Of those that were opened.
+    connection_of_opening: HashMap<Opening, u32>,
+    /// For the endpoint.
+    socket_events: Vec<SocketEvent>,
     next_connection: u32,
     max_connections: usize,
     /// When connections are looked at for silence, and resting listeners woken.
@@ -127,7 +139,10 @@ impl Slot {
         let mut udp = Vec::with_capacity(new.sockets.udp.len());
         for socket in new.sockets.udp {
             match socket.local_addr() {
-                Ok(address) => udp.push(Udp { socket, address }),
+                Ok(address) => udp.push(Udp {
+                    socket: Some(socket),
+                    address,
+                }),
                 Err(error) => guarded.fail(format!("a UDP socket is unusable: {error}")),
             }
         }
@@ -139,6 +154,8 @@ impl Slot {
             listeners: new.sockets.tcp_listeners,
             connections: HashMap::new(),
             connection_of_remote: HashMap::new(),
+            connection_of_opening: HashMap::new(),
+            socket_events: Vec::new(),
             next_connection: 0,
             max_connections: MAX_CONNECTIONS,
             sweep_at: None,
@@ -154,11 +171,10 @@ impl Slot {
     /// Put all sockets into the worker's set.
     pub(crate) fn register(&mut self, epoll: &Epoll) {
         let key = self.key;
-        let udp = self
-            .udp
-            .iter()
-            .zip(0..)
-            .map(|(udp, index)| epoll.add(&udp.socket, Source::Udp(index).token(key)));
+        let sockets = self.udp.iter().map(|udp| udp.socket.as_ref()).zip(0..);
+        let udp = sockets
+            .filter_map(|(socket, index)| Some((socket?, index)))
+            .map(|(socket, index)| epoll.add(socket, Source::Udp(index).token(key)));
         let listeners = self.listeners.iter().zip(0..);
         let listeners =
             listeners.map(|(listener, index)| epoll.add(listener, Source::Listener(index).token(key)));
@@ -178,12 +194,19 @@ impl Slot {
         if let Some(reason) = self.guarded.failure.take() {
             self.guarded.call(|endpoint| endpoint.failed(&reason));
         }
-        self.udp.iter().for_each(|udp| epoll.remove(&udp.socket));
+        let sockets = self.udp.iter().filter_map(|udp| udp.socket.as_ref());
+        sockets.for_each(|socket| epoll.remove(socket));
         self.listeners.iter().for_each(|listener| epoll.remove(listener));
         self.connections
             .values()
             .for_each(|connection| epoll.remove(&connection.stream));
         drop_caught(self.guarded.endpoint);
+    }
+
+    /// The addresses of this machine have changed.
+    pub(crate) fn addresses_changed(&mut self, addresses: &[IpAddr]) {
+        self.socket_events
+            .push(SocketEvent::Addresses(addresses.to_vec()));
     }
 
     pub(crate) fn run(&mut self, work: Work, now: Instant) {
@@ -211,6 +234,9 @@ impl Slot {
             Source::Udp(index) => self.receive(io, index as usize, now),
             Source::Listener(index) => self.accept(&io.epoll, index, now),
             Source::Connection(index) => {
+                if ready.writable || ready.readable {
+                    self.finish_connecting(&io.epoll, index, now);
+                }
                 if ready.writable {
                     self.write(&io.epoll, index);
                 }
@@ -224,15 +250,28 @@ impl Slot {
     /// Ask for what to send, send it, and ask for the deadline; returns when to call `handle_timeout`.
     pub(crate) fn flush(&mut self, io: &mut WorkerIo, now: Instant) -> Option<Instant> {
         let mut transmits = std::mem::take(&mut io.transmits);
-        self.guarded
-            .call(|endpoint| endpoint.poll_transmit(&mut transmits));
-        let progress = std::mem::take(&mut self.had_input) || !transmits.is_empty();
-        self.send(&io.epoll, &transmits.transmits);
-        transmits.transmits.clear();
+        let mut progress = std::mem::take(&mut self.had_input);
+        for _ in 0..EVENT_ROUNDS {
+            for event in std::mem::take(&mut self.socket_events) {
+                self.guarded.call(|endpoint| endpoint.handle_socket(now, event));
+            }
+            self.guarded
+                .call(|endpoint| endpoint.poll_transmit(&mut transmits));
+            progress |= !transmits.is_empty();
+            self.open_sockets(&io.epoll, &transmits.orders, now);
+            self.send(&io.epoll, &transmits.transmits);
+            self.close_sockets(&io.epoll, &transmits.orders);
+            transmits.transmits.clear();
+            transmits.orders.clear();
+            if self.socket_events.is_empty() {
+                break;
+            }
+        }
         io.transmits = transmits;
         let deadline = self.guarded.call(|endpoint| endpoint.poll_timeout()).flatten();
         self.deadline = deadline.map(|at| self.restrained(at, now, progress));
-        [self.deadline, self.sweep_at].into_iter().flatten().min()
+        let events = (!self.socket_events.is_empty()).then_some(now);
+        [self.deadline, self.sweep_at, events].into_iter().flatten().min()
     }
 
     /// The deadline, a little later when this endpoint does nothing but ask to be called at once.
@@ -259,7 +298,11 @@ impl Slot {
             self.turn = io.turn;
             self.budget = DATAGRAMS_PER_TURN;
         }
-        let Some(Udp { socket, address }) = self.udp.get(index) else {
+        let Some(Udp {
+            socket: Some(socket),
+            address,
+        }) = self.udp.get(index)
+        else {
             return;
         };
         while self.budget > 0 && self.guarded.failure.is_none() {
@@ -305,17 +348,18 @@ impl Slot {
         for udp in &self.udp {
             let own =
                 |transmit: &&Transmit| transmit.protocol == Protocol::Udp && transmit.source == udp.address;
+            let Some(socket) = &udp.socket else { continue };
             batch.extend(transmits.iter().filter(own));
-            send_udp(&udp.socket, &batch);
+            send_udp(socket, &batch);
             unrouted -= batch.len();
             batch.clear();
         }
         let mut written = Vec::new();
         for transmit in transmits
             .iter()
-            .filter(|transmit| transmit.protocol == Protocol::Tcp)
+            .filter(|transmit| transmit.protocol != Protocol::Udp)
         {
-            let Some(&index) = self.connection_of_remote.get(&transmit.destination) else {
+            let Some(index) = self.connection_for(transmit) else {
                 continue;
             };
             let Some(connection) = self.connections.get_mut(&index) else {
@@ -332,114 +376,6 @@ impl Slot {
             self.write(epoll, index);
         }
         COUNTERS.transmits_without_route.add(unrouted as u64);
-    }
-
-    fn accept(&mut self, epoll: &Epoll, index: u32, now: Instant) {
-        let Some(listener) = self.listeners.get(index as usize) else {
-            return;
-        };
-        for _ in 0..ACCEPTS_PER_TURN {
-            let (stream, remote) = match listener.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
-                Err(error) => {
-                    // The connection stays in the backlog, so waiting for readiness would spin.
-                    log::warn!("can't accept TCP connections for {ACCEPT_PAUSE:?}: {error}");
-                    epoll.remove(listener);
-                    self.sweep_at = Some(now + ACCEPT_PAUSE);
-                    return;
-                }
-            };
-            if self.connections.len() >= self.max_connections {
-                COUNTERS.tcp_connections_refused.add(1);
-                continue;
-            }
-            let number = self.next_connection;
-            self.next_connection = (number + 1) % (1 << INDEX_BITS);
-            let Ok(connection) = Connection::new(stream, remote, now) else {
-                continue;
-            };
-            if epoll
-                .add(&connection.stream, Source::Connection(number).token(self.key))
-                .is_err()
-            {
-                continue;
-            }
-            COUNTERS.tcp_connections_accepted.add(1);
-            let deadline = connection.deadline();
-            self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
-            self.connection_of_remote.insert(remote, number);
-            self.connections.insert(number, connection);
-        }
-    }
-
-    fn read(&mut self, io: &mut WorkerIo, index: u32, now: Instant) {
-        let Some(connection) = self.connections.get_mut(&index) else {
-            return;
-        };
-        let (source, destination) = (connection.remote, connection.local);
-        let (guarded, had_input) = (&mut self.guarded, &mut self.had_input);
-        let result = connection.read(now, &mut io.scratch, |contents| {
-            *had_input = true;
-            COUNTERS.tcp_frames_received.add(1);
-            let received = Received {
-                protocol: Protocol::Tcp,
-                source,
-                destination,
-                contents,
-            };
-            guarded.call(|endpoint| endpoint.handle_datagram(now, received));
-        });
-        if let Err(reason) = result {
-            self.abort(&io.epoll, index, &reason);
-        }
-    }
-
-    fn write(&mut self, epoll: &Epoll, index: u32) {
-        let Some(connection) = self.connections.get_mut(&index) else {
-            return;
-        };
-        match connection.write() {
-            Ok(waits) if waits == connection.waits_to_write => {}
-            Ok(waits) => {
-                connection.waits_to_write = waits;
-                let token = Source::Connection(index).token(self.key);
-                if let Err(error) = epoll.set_writable_interest(&connection.stream, token, waits) {
-                    self.abort(epoll, index, &error.to_string());
-                }
-            }
-            Err(reason) => self.abort(epoll, index, &reason),
-        }
-    }
-
-    fn abort(&mut self, epoll: &Epoll, index: u32, reason: &str) {
-        let Some(connection) = self.connections.remove(&index) else {
-            return;
-        };
-        log::debug!("TCP connection of {} closed: {reason}", connection.remote);
-        COUNTERS.tcp_connections_aborted.add(1);
-        epoll.remove(&connection.stream);
-        if self.connection_of_remote.get(&connection.remote) == Some(&index) {
-            self.connection_of_remote.remove(&connection.remote);
-        }
-    }
-
-    /// Close silent connections and wake listeners that rest.
-    fn sweep(&mut self, epoll: &Epoll, now: Instant) {
-        for (listener, index) in self.listeners.iter().zip(0..) {
-            // Fails for those that don't rest: they are in the set already.
-            let _ = epoll.add(listener, Source::Listener(index).token(self.key));
-        }
-        let silent = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.deadline() <= now);
-        for index in silent.map(|(index, _)| *index).collect::<Vec<_>>() {
-            self.abort(epoll, index, "it was silent for too long");
-        }
-        let next = self.connections.values().map(Connection::deadline).min();
-        self.sweep_at = next.map(|at| at.max(now + SWEEP_INTERVAL));
     }
 }
 

@@ -1,5 +1,5 @@
 //! The system calls that std and socket2 lack, each behind a safe function: epoll, eventfd, recvmmsg, sendmmsg,
-//! getifaddrs and fork handlers. The only file of this crate with unsafe code.
+//! getifaddrs, rtnetlink and fork handlers. The only file of this crate with unsafe code.
 
 use std::io;
 use std::mem;
@@ -65,6 +65,47 @@ impl EventFd {
 }
 
 impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Readable when an address of this machine has come or gone (rtnetlink(7)), non-blocking.
+pub(crate) struct AddressWatch(OwnedFd);
+
+impl AddressWatch {
+    pub(crate) fn new() -> io::Result<AddressWatch> {
+        let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: no pointers are passed.
+        let descriptor = check(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+        let watch = AddressWatch(own(descriptor));
+        // SAFETY: all zeroes is a valid sockaddr_nl.
+        let mut address: libc::sockaddr_nl = unsafe { mem::zeroed() };
+        address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+        address.nl_groups = (libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR | libc::RTMGRP_LINK) as u32;
+        let length = mem::size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+        // SAFETY: the address is of the length given and lives for the call.
+        check(unsafe { libc::bind(descriptor, ptr::from_ref(&address).cast(), length) })?;
+        Ok(watch)
+    }
+
+    /// Read everything, so that it is unreadable; what it says is looked up instead.
+    pub(crate) fn clear(&self) {
+        let mut scratch = [0u8; 4096];
+        // Ends with an error when nothing is left. A full buffer (ENOBUFS) is reported once, and more may follow.
+        for _ in 0..10_000 {
+            // SAFETY: the buffer has the length given.
+            let count =
+                unsafe { libc::recv(self.0.as_raw_fd(), scratch.as_mut_ptr().cast(), scratch.len(), 0) };
+            let error = io::Error::last_os_error().raw_os_error();
+            if count < 0 && error != Some(libc::ENOBUFS) && error != Some(libc::EINTR) {
+                return;
+            }
+        }
+    }
+}
+
+impl AsRawFd for AddressWatch {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }

@@ -1,8 +1,13 @@
-//! ICE-TCP: RFC 4571 framing, and one accepted connection.
+//! ICE-TCP: RFC 4571 framing, and one connection, accepted or opened.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::endpoint::{Opening, Protocol};
 
 /// The largest frame taken: a whole DTLS record with room to spare.
 const MAX_FRAME_BYTES: usize = 18 * 1024;
@@ -10,6 +15,8 @@ const MAX_FRAME_BYTES: usize = 18 * 1024;
 const MAX_FIRST_FRAME_BYTES: usize = 2048;
 /// What may wait to be written before a connection counts as too slow.
 const MAX_UNSENT_BYTES: usize = 1024 * 1024;
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first STUN message may take from the accept.
 const FIRST_STUN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an established connection may be silent; ICE consent checks come every few seconds.
@@ -85,8 +92,12 @@ fn is_stun(frame: &[u8]) -> bool {
     frame.len() >= 20 && frame[0] < 4 && frame[4..8] == STUN_MAGIC_COOKIE
 }
 
-/// One accepted connection. An error of any method means: close it.
+/// One connection. An error of any method means: close it.
 pub(crate) struct Connection {
+    /// Ours, and how it is known; None: it was accepted.
+    pub(crate) opening: Option<Opening>,
+    /// It is being opened.
+    pub(crate) connecting: bool,
     pub(crate) stream: TcpStream,
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
@@ -105,6 +116,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         Ok(Connection {
+            opening: None,
+            connecting: false,
             stream,
             remote,
             local,
@@ -116,14 +129,50 @@ impl Connection {
         })
     }
 
-    /// When it is to be closed if nothing comes until then.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.last_heard
-            + if self.established {
-                SILENCE_TIMEOUT
-            } else {
-                FIRST_STUN_TIMEOUT
-            }
+    /// Begin to open one; it is there when it can be written to and `finish_connecting` agrees.
+    pub(crate) fn open(opening: Opening, now: Instant) -> io::Result<Connection> {
+        let socket = Socket::new(Domain::for_address(opening.destination), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        if !opening.source.ip().is_unspecified() {
+            socket.bind(&SocketAddr::new(opening.source.ip(), 0).into())?;
+        }
+        match socket.connect(&opening.destination.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let stream = TcpStream::from(OwnedFd::from(socket));
+        let mut connection = Connection::new(stream, opening.destination, now)?;
+        connection.opening = Some(opening);
+        connection.connecting = true;
+        connection.waits_to_write = true;
+        connection.local = opening.source;
+        Ok(connection)
+    }
+
+    /// It can be written to, or has an error: which.
+    pub(crate) fn finish_connecting(&mut self, now: Instant) -> Result<(), String> {
+        self.connecting = false;
+        self.last_heard = now;
+        match self.stream.take_error() {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) | Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn is_framed(&self) -> bool {
+        self.opening
+            .is_none_or(|opening| opening.protocol != Protocol::Stream)
+    }
+
+    /// When it is to be closed if nothing comes until then. The owner of a stream judges for itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let patience = match () {
+            () if self.connecting => CONNECT_TIMEOUT,
+            () if !self.is_framed() => return None,
+            () if self.established => SILENCE_TIMEOUT,
+            () => FIRST_STUN_TIMEOUT,
+        };
+        Some(self.last_heard + patience)
     }
 
     /// Read what is there and give each frame to `each`. Bytes read into `scratch` are not kept.
@@ -141,7 +190,11 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error.to_string()),
             };
-            self.take(now, &scratch[..count], &mut each)?;
+            if self.is_framed() {
+                self.take(now, &scratch[..count], &mut each)?;
+            } else {
+                each(&scratch[..count]);
+            }
             if count < scratch.len() {
                 return Ok(());
             }
@@ -169,23 +222,28 @@ impl Connection {
         self.reader.push(bytes, deliver, limit).map_err(str::to_owned)
     }
 
-    /// Add one frame to what is to be written.
+    /// Add one frame, or bytes of a stream, to what is to be written.
     pub(crate) fn queue(&mut self, contents: &[u8]) -> Result<(), String> {
-        let length = u16::try_from(contents.len())
-            .map_err(|_| format!("a datagram of {} bytes does not fit a frame", contents.len()))?;
         if self.unsent.len() + contents.len() + 2 > MAX_UNSENT_BYTES {
             return Err(format!(
                 "the remote is too slow: {} bytes wait to be written",
                 self.unsent.len()
             ));
         }
-        self.unsent.extend_from_slice(&length.to_be_bytes());
+        if self.is_framed() {
+            let length = u16::try_from(contents.len())
+                .map_err(|_| format!("a datagram of {} bytes does not fit a frame", contents.len()))?;
+            self.unsent.extend_from_slice(&length.to_be_bytes());
+        }
         self.unsent.extend_from_slice(contents);
         Ok(())
     }
 
     /// Write what the kernel takes now. Whether something is left.
     pub(crate) fn write(&mut self) -> Result<bool, String> {
+        if self.connecting {
+            return Ok(true);
+        }
         let mut written = 0;
         while written < self.unsent.len() {
             match self.stream.write(&self.unsent[written..]) {

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use crate::endpoint::{Endpoint, TransmitQueue};
 use crate::handle::{Command, EndpointState, Work, WorkerShared, mark_worker_thread};
 use crate::slot::{Slot, Source};
-use crate::sockets::Sockets;
-use crate::syscalls::{Epoll, Readiness, ReceiveBatch};
+use crate::sockets::{Sockets, local_addresses};
+use crate::syscalls::{AddressWatch, Epoll, Readiness, ReceiveBatch};
 use crate::timers::Timers;
 
 /// The token of the wake-up descriptor; endpoints' tokens have their key in the upper half.
 const WAKE_TOKEN: u64 = u64::MAX;
+const ADDRESSES_TOKEN: u64 = u64::MAX - 1;
 /// TCP is read through one buffer of this size.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
@@ -50,6 +51,8 @@ pub(crate) struct WorkerIo {
 
 pub(crate) struct Worker {
     shared: Arc<WorkerShared>,
+    /// None where the kernel gives none: then addresses stay as they were.
+    address_watch: Option<AddressWatch>,
     io: WorkerIo,
     slots: HashMap<u32, Slot>,
     timers: Timers,
@@ -68,6 +71,10 @@ impl Worker {
     pub(crate) fn new(shared: Arc<WorkerShared>) -> io::Result<Worker> {
         let epoll = Epoll::new()?;
         epoll.add(&shared.wake, WAKE_TOKEN)?;
+        let address_watch = AddressWatch::new()
+            .and_then(|watch| epoll.add(&watch, ADDRESSES_TOKEN).map(|()| watch))
+            .inspect_err(|error| log::info!("changes of this machine's addresses are not seen: {error}"))
+            .ok();
         let io = WorkerIo {
             epoll,
             received: ReceiveBatch::new(),
@@ -77,6 +84,7 @@ impl Worker {
         };
         Ok(Worker {
             shared,
+            address_watch,
             io,
             slots: HashMap::new(),
             timers: Timers::default(),
@@ -118,8 +126,11 @@ impl Worker {
         for command in commands.drain(..) {
             self.handle_command(command);
         }
+        if ready.iter().any(|readiness| readiness.token == ADDRESSES_TOKEN) {
+            self.addresses_changed();
+        }
         let now = Instant::now();
-        for readiness in ready.iter().filter(|readiness| readiness.token != WAKE_TOKEN) {
+        for readiness in ready.iter().filter(|readiness| readiness.token < ADDRESSES_TOKEN) {
             self.handle_readiness(*readiness, now);
         }
         let now = Instant::now();
@@ -169,6 +180,19 @@ impl Worker {
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.handle_readiness(&mut self.io, source, readiness, now);
             touch(&mut self.touched, key, slot);
+        }
+    }
+
+    fn addresses_changed(&mut self) {
+        if let Some(watch) = &self.address_watch {
+            watch.clear();
+        }
+        let Ok(addresses) = local_addresses(true) else {
+            return;
+        };
+        for (key, slot) in &mut self.slots {
+            slot.addresses_changed(&addresses);
+            touch(&mut self.touched, *key, slot);
         }
     }
 

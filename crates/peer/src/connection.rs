@@ -67,6 +67,22 @@ impl Connection {
         self.verified.contains(&source)
     }
 
+    /// The remote may be reachable over UDP, as far as it has told.
+    pub fn has_udp_remote(&self) -> bool {
+        let is_udp = |candidate: &Candidate| candidate.proto() == str0m::net::Protocol::Udp;
+        self.remote.is_empty() || self.remote.iter().any(is_udp)
+    }
+
+    /// ICE has found a way, with the credentials that are in force.
+    pub fn has_path(&self) -> bool {
+        let is_found = matches!(
+            self.ice_state,
+            IceConnectionState::Connected | IceConnectionState::Completed
+        );
+        let is_restarting = self.dtls_connected && self.announce_connected;
+        is_found && !is_restarting
+    }
+
     pub fn has_remote(&self) -> bool {
         self.remote_creds.is_some()
     }
@@ -84,7 +100,17 @@ impl Connection {
                 "it must be `candidate:` and at least seven more fields (RFC 8839 section 5.1)".into(),
             ));
         }
-        if !fields[2].eq_ignore_ascii_case("udp") || fields[4].ends_with(".local") {
+        // A name that only the remote's network knows: its checks tell us the address behind it.
+        if fields[4].ends_with(".local") {
+            return Ok(());
+        }
+        let passive = || fields.windows(2).any(|pair| pair == ["tcptype", "passive"]);
+        let usable = match fields[2].to_ascii_lowercase().as_str() {
+            "udp" => true,
+            "tcp" => passive(),
+            _ => false,
+        };
+        if !usable {
             return Ok(());
         }
         let candidate = Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
@@ -230,7 +256,7 @@ impl Connection {
             _ => {
                 let pairs = self.pairs_tried().join(", ");
                 format!(
-                    "no media path within {waited} s, tried {pairs}; check that UDP reaches the server's port"
+                    "no media path within {waited} s, tried {pairs}; check that UDP to the server's media port, or TCP to its TCP port, is open"
                 )
             }
         };

@@ -38,6 +38,7 @@ mod sending;
 mod silence;
 mod sinks;
 mod statistics;
+mod tcp_paths;
 mod video_layer;
 mod video_receiver;
 mod video_sender;
@@ -50,6 +51,6 @@ pub use parameters::{
     AudioSenderConfig, ChannelConfig, HeaderExtension, PayloadType, PeerConfig, ReceiverConfig,
     RemoteParameters, SendLayer, TrackKind, TransportPolicy, VideoSenderConfig,
 };
-pub use peer::{Peer, PeerEvent, Protocol, Transmit};
+pub use peer::{Opening, Order, Peer, PeerEvent, Protocol, Transmit};
 pub use sinks::{AudioSink, VideoSink};
 pub use statistics::{PeerStatistics, ReceiverStatistics, SenderStatistics, TransportStatistics};

@@ -1,7 +1,8 @@
 //! Our own candidates: which are used, and which the remote is told of.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use str0m::net::{Protocol, TcpType};
 use str0m::{Candidate, CandidateKind, Rtc};
 
 use crate::{PeerError, Result, TransportPolicy};
@@ -41,6 +42,15 @@ impl LocalCandidates {
         Ok((self.policy == TransportPolicy::All).then_some(line))
     }
 
+    /// TCP connections will be opened from this address; the line to tell, if any.
+    pub fn add_tcp(&mut self, rtc: &mut Rtc, address: IpAddr) -> Option<String> {
+        if self.policy == TransportPolicy::Relay {
+            return None;
+        }
+        let line = self.add(rtc, active(SocketAddr::new(address, DISCARD_PORT))?)?;
+        (self.policy == TransportPolicy::All).then_some(line)
+    }
+
     /// How a socket looks from outside; the line to tell, if any.
     pub fn add_reflexive(&mut self, rtc: &mut Rtc, base: SocketAddr, mapped: SocketAddr) -> Option<String> {
         if self.policy == TransportPolicy::Relay {
@@ -56,21 +66,45 @@ impl LocalCandidates {
 
     /// Everything that is sent from this address is over.
     pub fn remove(&mut self, rtc: &mut Rtc, address: SocketAddr) {
-        let gone = |candidate: &Candidate| candidate.local() == address || candidate.addr() == address;
-        for candidate in self.candidates.iter().filter(|candidate| gone(candidate)) {
-            rtc.direct_api().invalidate_candidate(candidate);
-        }
-        self.candidates.retain(|candidate| !gone(candidate));
+        self.remove_where(rtc, |candidate| {
+            candidate.local() == address || candidate.addr() == address
+        });
     }
 
-    /// Take all out and in again, so that no pair of before is left.
-    pub fn renew(&self, rtc: &mut Rtc) {
-        for candidate in &self.candidates {
+    /// No TCP connection can be opened from this address any more; how those that were are named.
+    pub fn remove_tcp(&mut self, rtc: &mut Rtc, address: IpAddr) -> Vec<SocketAddr> {
+        let is_there = |candidate: &Candidate| is_tcp(candidate) && candidate.addr().ip() == address;
+        let there = self.candidates.iter().filter(|candidate| is_there(candidate));
+        let names = there.map(Candidate::addr).collect();
+        self.remove_where(rtc, is_there);
+        names
+    }
+
+    /// Take all out and in again, so that no pair of before is left. TCP connections begin anew, under other names: a
+    /// server knows whose a connection is by the credentials of its first message.
+    pub fn renew(&mut self, rtc: &mut Rtc) {
+        for candidate in &mut self.candidates {
             rtc.direct_api().invalidate_candidate(candidate);
+            let renamed = SocketAddr::new(
+                candidate.addr().ip(),
+                candidate.addr().port().wrapping_add(1).max(9),
+            );
+            if is_tcp(candidate)
+                && let Some(next) = active(renamed)
+            {
+                *candidate = next;
+            }
         }
         for candidate in &self.candidates {
             rtc.add_local_candidate(candidate.clone());
         }
+    }
+
+    fn remove_where(&mut self, rtc: &mut Rtc, gone: impl Fn(&Candidate) -> bool) {
+        for candidate in self.candidates.iter().filter(|candidate| gone(candidate)) {
+            rtc.direct_api().invalidate_candidate(candidate);
+        }
+        self.candidates.retain(|candidate| !gone(candidate));
     }
 
     fn add(&mut self, rtc: &mut Rtc, candidate: Candidate) -> Option<String> {
@@ -78,6 +112,18 @@ impl LocalCandidates {
         self.candidates.push(candidate);
         Some(line)
     }
+}
+
+/// An active candidate has no port; the remote is told this one (RFC 6544 section 4.5).
+const DISCARD_PORT: u16 = 9;
+
+fn is_tcp(candidate: &Candidate) -> bool {
+    candidate.proto() == Protocol::Tcp
+}
+
+fn active(name: SocketAddr) -> Option<Candidate> {
+    let builder = Candidate::builder().tcp().host(name).tcptype(TcpType::Active);
+    builder.build().ok()
 }
 
 /// As in messages: `udp 192.0.2.1:5000`, `udp relay 198.51.100.1:49152`.

@@ -9,7 +9,7 @@ mod settling;
 mod statistics;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,6 +26,7 @@ use crate::receiving::Receiving;
 use crate::rtc_config::Templates;
 use crate::sending::Sending;
 use crate::silence::Silence;
+use crate::tcp_paths::TcpPaths;
 use crate::{PeerConfig, PeerError, RemoteParameters, Result, TransportPolicy, rtc_config};
 
 /// What happened to a peer.
@@ -53,6 +54,25 @@ pub enum PeerEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Udp,
+    /// RFC 4571 frames of a connection that was ordered.
+    Tcp,
+    /// Bytes of a connection that was ordered.
+    Stream,
+}
+
+/// A TCP connection of ours. `source` says where it starts unless its address is unspecified; its port only names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    pub protocol: Protocol,
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+}
+
+/// What is to be done with TCP connections, before what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Connect(Opening),
+    Disconnect(Opening),
 }
 
 /// A datagram to send.
@@ -95,6 +115,8 @@ pub struct Peer {
     /// STUN and TURN.
     servers: Servers,
     silence: Silence,
+    tcp: TcpPaths,
+    orders: VecDeque<Order>,
     channels: Channels,
     medias: MediaTable,
     sending: Sending,
@@ -131,6 +153,8 @@ impl Peer {
             connection: Connection::new(TransportPolicy::All),
             servers: Servers::new(),
             silence: Silence::default(),
+            tcp: TcpPaths::default(),
+            orders: VecDeque::new(),
             channels: Channels::new(),
             medias: MediaTable::new(Templates::new(config)?, now),
             sending: Sending::new(estimating),
@@ -163,6 +187,35 @@ impl Peer {
         Ok(line)
     }
 
+    /// TCP connections can be opened from this address; the candidate as a line, if the remote may know it.
+    pub fn add_tcp_address(&mut self, address: IpAddr, now: Instant) -> Result<Option<String>> {
+        self.open()?;
+        let line = self.connection.local.add_tcp(&mut self.rtc, address);
+        self.settle(now);
+        Ok(line)
+    }
+
+    /// The machine has lost the address of this UDP socket; all that was sent from there is over.
+    pub fn remove_local_address(&mut self, address: SocketAddr, now: Instant) {
+        if self.state != State::Open {
+            return;
+        }
+        self.connection.local.remove(&mut self.rtc, address);
+        self.servers.remove_local(address);
+        for name in self.connection.local.remove_tcp(&mut self.rtc, address.ip()) {
+            let ended = self.tcp.remove(name).into_iter();
+            self.orders.extend(ended.map(|(source, destination)| {
+                let protocol = Protocol::Tcp;
+                Order::Disconnect(Opening {
+                    protocol,
+                    source,
+                    destination,
+                })
+            }));
+        }
+        self.settle(now);
+    }
+
     /// Use a STUN or TURN server. `LocalCandidate` tells what it gave.
     pub fn add_ice_server(&mut self, server: IceServer, now: Instant) -> Result<()> {
         self.open()?;
@@ -186,6 +239,7 @@ impl Peer {
         self.advance(now);
         self.connection
             .set_remote(&mut self.rtc, self.controlling, remote, now)?;
+        self.tcp.begin(now, self.connection.has_udp_remote());
         self.channels.table.set_message_limit(remote.max_message_size);
         self.settle(now);
         Ok(())

@@ -12,6 +12,7 @@ mod event_port;
 mod parameters;
 mod peer;
 mod peer_endpoint;
+mod peer_sockets;
 mod peer_statistics;
 mod sfu;
 mod simulator;

@@ -25,6 +25,7 @@ use crate::error::{closed, engine_error};
 use crate::event_port::EventPort;
 use crate::parameters::{self, HeaderExtension, PayloadType, SendLayer};
 use crate::peer_endpoint::PeerBackend;
+use crate::peer_sockets::Gathering;
 use crate::peer_statistics;
 use crate::video::{self, VideoSource};
 use convert::{extensions, payload_type, send_layer};
@@ -138,22 +139,25 @@ impl Peer {
         greenroom_peer::certificate_fingerprint()
     }
 
-    #[pyo3(signature = (*, include_loopback, transport_policy = "all"))]
+    #[pyo3(signature = (*, include_loopback, transport_policy = "all", gather_continually = false))]
     fn gather(
         &self,
         py: Python<'_>,
         include_loopback: bool,
         transport_policy: &str,
+        gather_continually: bool,
     ) -> PyResult<Vec<String>> {
-        let policy = convert::transport_policy(transport_policy)?;
+        let gathering = Gathering {
+            policy: convert::transport_policy(transport_policy)?,
+            include_loopback,
+            continually: gather_continually,
+        };
         let driver = self.backend.driver();
         let started = py.detach(|| {
-            self.backend
-                .call(move |peer, _| peer.set_transport_policy(policy));
             if let Driver::Simulator(simulator, address) = driver {
                 return self
                     .backend
-                    .start_simulated(simulator, *address)
+                    .start_simulated(simulator, *address, gathering)
                     .unwrap_or_else(|| Err(GATHERED.into()));
             }
             let addresses = local_addresses(include_loopback).map_err(|error| error.to_string())?;
@@ -172,11 +176,12 @@ impl Peer {
                     refusals.join("; ")
                 ));
             }
+            let sockets = Sockets {
+                udp,
+                tcp_listeners: vec![],
+            };
             self.backend
-                .start(Sockets {
-                    udp,
-                    tcp_listeners: vec![],
-                })
+                .start(sockets, gathering)
                 .unwrap_or_else(|| Err(GATHERED.into()))
         });
         started.map_err(engine_error)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use greenroom_net::{
-    Endpoint, Engine, EventPort, Payload, Protocol, Received, Sockets, Transmit, TransmitQueue,
+    Endpoint, Engine, EventPort, Payload, Protocol, Received, SocketEvent, Sockets, TransmitQueue,
 };
 use greenroom_peer::{JobRunner, Peer, PeerConfig, PeerEvent};
 use greenroom_sim::Simulator;
@@ -14,6 +14,7 @@ use greenroom_sim::Simulator;
 use crate::data_track::DataTracks;
 use crate::driver::{Driver, EndpointHandle};
 use crate::event_kinds;
+use crate::peer_sockets::{Gathering, PeerSockets};
 
 /// Adapts the peer to the worker that drives it.
 pub struct PeerEndpoint {
@@ -22,6 +23,7 @@ pub struct PeerEndpoint {
     driver: Driver,
     handle: u64,
     data_tracks: DataTracks,
+    sockets: PeerSockets,
 }
 
 impl PeerEndpoint {
@@ -74,11 +76,18 @@ impl PeerEndpoint {
 
 impl Endpoint for PeerEndpoint {
     fn handle_datagram(&mut self, now: Instant, received: Received<'_>) {
-        if received.protocol == Protocol::Udp {
-            self.peer
-                .handle_datagram(now, received.source, received.destination, received.contents);
-            self.report();
+        let Received {
+            protocol,
+            source,
+            destination,
+            contents,
+        } = received;
+        match protocol {
+            Protocol::Udp => self.peer.handle_datagram(now, source, destination, contents),
+            Protocol::Tcp => self.peer.handle_tcp(now, source, destination, contents),
+            Protocol::Stream => self.peer.handle_stream(now, source, destination, contents),
         }
+        self.report();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -91,14 +100,14 @@ impl Endpoint for PeerEndpoint {
     }
 
     fn poll_transmit(&mut self, out: &mut TransmitQueue) {
-        while let Some(transmit) = self.peer.poll_transmit() {
-            out.push(Transmit {
-                protocol: Protocol::Udp,
-                source: transmit.source,
-                destination: transmit.destination,
-                contents: transmit.contents,
-            });
+        self.sockets.poll(&mut self.peer, out);
+    }
+
+    fn handle_socket(&mut self, now: Instant, event: SocketEvent) {
+        for line in self.sockets.handle(&mut self.peer, event, now) {
+            self.push(PeerEvent::LocalCandidate(line));
         }
+        self.report();
     }
 
     fn failed(&mut self, reason: &str) {
@@ -167,6 +176,7 @@ impl PeerBackend {
             driver,
             handle,
             data_tracks,
+            sockets: PeerSockets::default(),
         }));
         Ok(backend)
     }
@@ -225,7 +235,7 @@ impl PeerBackend {
     }
 
     /// Give the peer its sockets and a worker; the candidates that may be told as lines. None when it is closed, or has them already.
-    pub fn start(&self, sockets: Sockets) -> Option<Result<Vec<String>, String>> {
+    pub fn start(&self, sockets: Sockets, gathering: Gathering) -> Option<Result<Vec<String>, String>> {
         let mut state = self.lock();
         let State::Local(endpoint) = &mut *state else {
             return None;
@@ -236,10 +246,15 @@ impl PeerBackend {
             Ok(addresses) => addresses,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let lines = match add_local(&mut endpoint.peer, &addresses, self.driver.now()) {
+        let now = self.driver.now();
+        let PeerEndpoint {
+            peer, sockets: own, ..
+        } = &mut **endpoint;
+        let mut lines = match own.start(peer, gathering, &addresses, now) {
             Ok(lines) => lines,
             Err(error) => return Some(Err(error)),
         };
+        lines.extend(own.offer_tcp(peer, now));
         let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else {
             return None;
         };
@@ -255,6 +270,7 @@ impl PeerBackend {
         &self,
         simulator: &Simulator,
         address: IpAddr,
+        gathering: Gathering,
     ) -> Option<Result<Vec<String>, String>> {
         let mut state = self.lock();
         let State::Local(endpoint) = &mut *state else {
@@ -264,7 +280,10 @@ impl PeerBackend {
             Ok(sockets) => sockets,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let lines = match add_local(&mut endpoint.peer, sockets.addresses(), simulator.now()) {
+        let PeerEndpoint {
+            peer, sockets: own, ..
+        } = &mut **endpoint;
+        let lines = match own.start(peer, gathering, sockets.addresses(), simulator.now()) {
             Ok(lines) => lines,
             Err(error) => return Some(Err(error)),
         };
@@ -292,15 +311,6 @@ impl PeerBackend {
             handle.close();
         }
     }
-}
-
-fn add_local(peer: &mut Peer, addresses: &[SocketAddr], now: Instant) -> Result<Vec<String>, String> {
-    let lines = addresses
-        .iter()
-        .map(|address| peer.add_local_address(*address, now));
-    let lines = lines.collect::<greenroom_peer::Result<Vec<Option<String>>>>();
-    let told = |lines: Vec<Option<String>>| lines.into_iter().flatten().collect();
-    lines.map(told).map_err(|error| error.to_string())
 }
 
 /// Results of jobs wait: let the peer look, once however many there are.

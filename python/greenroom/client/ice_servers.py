@@ -91,11 +91,6 @@ def read_entries(entries: Iterable[IceServerEntry]) -> list[IceServer]:
             except IceUrlError as error:
                 _logger.warning("skipped an ICE server: %s", error)
                 continue
-            if server.transport != "udp":
-                _logger.warning(
-                    "skipped the ICE server %s: this version reaches TURN servers over UDP only", url
-                )
-                continue
             if server.kind == "turn" and not (entry.username and entry.password):
                 _logger.warning("skipped the ICE server %s: a TURN server takes username and credential", url)
                 continue

@@ -20,6 +20,8 @@ class Network:
     """The server is on this machine."""
     transport_policy: str = "all"
     """all, nohost, relay."""
+    gather_continually: bool = True
+    """Addresses that this machine gets or loses during the session count."""
     servers: tuple[IceServer, ...] = ()
     on_candidate: Callable[[str, str], None] = lambda name, candidate: None
     """Called with the link's name and a `candidate:…` line that was found late."""

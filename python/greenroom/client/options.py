@@ -20,6 +20,8 @@ class SessionOptions:
     """Asked for, and refused at connect as long as frames can't be encrypted."""
     transport_policy: str = "all"
     """Which candidates are used: all, nohost, relay."""
+    gather_continually: bool = True
+    """Addresses that this machine gets or loses during the session count."""
     ice_servers: tuple[IceServerEntry, ...] = ()
     """Used in place of those that the server names, if any."""
     route: HttpRoute = field(default_factory=HttpRoute)

@@ -97,7 +97,9 @@ class PeerLink:
         self._on_candidate = network.on_candidate
         self._candidates = tuple(
             self.peer.gather(
-                include_loopback=network.include_loopback, transport_policy=network.transport_policy
+                include_loopback=network.include_loopback,
+                transport_policy=network.transport_policy,
+                gather_continually=network.gather_continually,
             )
         )
         self.use_servers(network.servers)

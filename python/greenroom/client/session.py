@@ -294,6 +294,7 @@ class Session:
         return Network(
             include_loopback=_is_loopback(self._signal.server_address),
             transport_policy=policy,
+            gather_continually=self.options.gather_continually,
             servers=servers,
             on_candidate=functools.partial(trickle, self.send),
         )

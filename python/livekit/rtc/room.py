@@ -79,7 +79,8 @@ class DataStreamOptions:
 @dataclass
 class RtcConfiguration:
     """`ice_transport_type`: `TRANSPORT_RELAY` sends everything through TURN servers, `TRANSPORT_NOHOST` tells no
-    address of this machine. `ice_servers` empty: those the server names."""
+    address of this machine. `GATHER_CONTINUALLY`: networks that this machine joins or leaves during the session
+    count, too. `ice_servers` empty: those the server names."""
 
     ice_transport_type: proto_room.IceTransportType.ValueType = proto_room.IceTransportType.TRANSPORT_ALL
     continual_gathering_policy: proto_room.ContinualGatheringPolicy.ValueType = (
@@ -97,9 +98,9 @@ class RoomOptions:
     media and data, `e2ee` media alone. `connect_timeout`: seconds for the whole of `connect` (None: 15).
     `single_peer_connection`: one peer connection for both directions, where the server has that (False: never;
     None: as if True).
-    `ssl_context`: how TLS is done; for an authority of one's own `ssl.create_default_context(cafile="ca.pem")` (None: as
-    this machine is set up). `proxy`: `http://[USER:PASSWORD@]HOST:PORT` for signalling (None: as HTTPS_PROXY,
-    HTTP_PROXY and NO_PROXY say; "": none).
+    `ssl_context`: how TLS is done, to the server and to `turns:` servers; for an authority of one's own
+    `ssl.create_default_context(cafile="ca.pem")` (None: as this machine is set up). `proxy`:
+    `http://[USER:PASSWORD@]HOST:PORT` for signalling (None: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say; "": none).
     """
 
     auto_subscribe: bool = True
@@ -429,6 +430,8 @@ def _session_options(options: RoomOptions) -> SessionOptions:
         connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S if timeout is None else timeout,
         encrypted=options.encryption is not None or options.e2ee is not None,
         transport_policy=_TRANSPORT_POLICIES[rtc.ice_transport_type],
+        gather_continually=rtc.continual_gathering_policy
+        == proto_room.ContinualGatheringPolicy.GATHER_CONTINUALLY,
         ice_servers=tuple(
             IceServerEntry(tuple(server.urls), server.username, server.password) for server in rtc.ice_servers
         ),

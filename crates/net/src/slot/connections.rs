@@ -1,6 +1,7 @@
 //! The TCP connections of an endpoint: accepting, opening, reading, writing, closing.
 
 use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use super::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, INDEX_BITS, SWEEP_INTERVAL, Slot, Source};
@@ -12,10 +13,10 @@ use crate::worker::WorkerIo;
 
 impl Slot {
     pub(super) fn accept(&mut self, epoll: &Epoll, index: u32, now: Instant) {
-        let Some(listener) = self.listeners.get(index as usize) else {
-            return;
-        };
         for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = self.listeners.get(index as usize) else {
+                return;
+            };
             let (stream, remote) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -28,25 +29,27 @@ impl Slot {
                     return;
                 }
             };
-            if self.connections.len() >= self.max_connections {
-                COUNTERS.tcp_connections_refused.add(1);
-                continue;
-            }
-            let number = self.next_number();
-            let Ok(connection) = Connection::new(stream, remote, now) else {
-                continue;
-            };
-            if epoll
-                .add(&connection.stream, Source::Connection(number).token(self.key))
-                .is_err()
-            {
-                continue;
-            }
-            COUNTERS.tcp_connections_accepted.add(1);
-            self.sweep_by(connection.deadline());
-            self.connection_of_remote.insert(remote, number);
-            self.connections.insert(number, connection);
+            self.accepted(epoll, stream, remote, now);
         }
+    }
+
+    fn accepted(&mut self, epoll: &Epoll, stream: TcpStream, remote: SocketAddr, now: Instant) {
+        if self.connections.len() >= self.max_connections {
+            COUNTERS.tcp_connections_refused.add(1);
+            return;
+        }
+        let number = self.next_number();
+        let Ok(connection) = Connection::new(stream, remote, now) else {
+            return;
+        };
+        let token = Source::Connection(number).token(self.key);
+        if epoll.add(&connection.stream, token).is_err() {
+            return;
+        }
+        COUNTERS.tcp_connections_accepted.add(1);
+        self.sweep_by(connection.deadline());
+        self.connection_of_remote.insert(remote, number);
+        self.connections.insert(number, connection);
     }
 
     pub(super) fn read(&mut self, io: &mut WorkerIo, index: u32, now: Instant) {

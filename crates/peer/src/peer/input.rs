@@ -22,22 +22,54 @@ impl Peer {
             return;
         }
         self.now = self.now.max(now);
-        self.counters.packets_received += 1;
-        self.counters.bytes_received += contents.len() as u64;
-        let accepted = match self.servers.handle_datagram(now, source, destination, contents) {
-            Incoming::NotOurs => self.receive(source, destination, contents),
-            Incoming::Handled => true,
+        self.count(contents.len());
+        match self.servers.handle_datagram(now, source, destination, contents) {
+            Incoming::NotOurs => self.take(Protocol::Udp, source, destination, contents),
+            Incoming::Handled => {}
             Incoming::Relayed {
                 relayed,
                 peer,
                 contents,
-            } => self.receive(peer, relayed, &contents),
-        };
-        self.counters.packets_discarded += u64::from(!accepted);
+            } => self.take(Protocol::Udp, peer, relayed, &contents),
+        }
         self.settle(now);
     }
 
-    fn receive(&mut self, source: SocketAddr, destination: SocketAddr, contents: &[u8]) -> bool {
+    /// A frame of a TCP connection that was ordered; `destination` is what names it.
+    pub fn handle_tcp(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, contents: &[u8]) {
+        if self.state != State::Open {
+            return;
+        }
+        self.now = self.now.max(now);
+        self.count(contents.len());
+        self.take(Protocol::Tcp, source, destination, contents);
+        self.settle(now);
+    }
+
+    pub(super) fn count(&mut self, length: usize) {
+        self.counters.packets_received += 1;
+        self.counters.bytes_received += length as u64;
+    }
+
+    pub(super) fn take(
+        &mut self,
+        proto: Protocol,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+    ) {
+        if !self.receive(proto, source, destination, contents) {
+            self.counters.packets_discarded += 1;
+        }
+    }
+
+    fn receive(
+        &mut self,
+        proto: Protocol,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+    ) -> bool {
         // Before the remote's credentials are known only STUN requests can be judged.
         if !self.connection.has_remote() && contents.get(..2) != Some(&[0, 1]) {
             return false;
@@ -46,7 +78,7 @@ impl Peer {
             return false;
         };
         let receive = Receive {
-            proto: Protocol::Udp,
+            proto,
             source,
             destination,
             contents: datagram,

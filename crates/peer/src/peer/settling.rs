@@ -128,6 +128,9 @@ impl Peer {
         if contents.first().is_some_and(|byte| *byte > 3) {
             self.path = Some((transmit.source, transmit.destination));
         }
+        if transmit.proto != str0m::net::Protocol::Udp {
+            return self.send_tcp(transmit.source, transmit.destination, contents);
+        }
         if self.servers.is_relayed(transmit.source) {
             let (relayed, peer) = (transmit.source, transmit.destination);
             self.servers.send(self.now, relayed, peer, &contents);

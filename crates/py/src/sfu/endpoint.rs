@@ -202,6 +202,8 @@ impl Endpoint for SfuEndpoint {
         let protocol = match received.protocol {
             greenroom_net::Protocol::Udp => greenroom_transport::Protocol::Udp,
             greenroom_net::Protocol::Tcp => greenroom_transport::Protocol::Tcp,
+            // It opens no connections.
+            greenroom_net::Protocol::Stream => return,
         };
         let received = greenroom_transport::Received {
             protocol,
