@@ -80,6 +80,7 @@ fn room(now: Instant) -> Sfu {
             rtx_ssrc: Some(1_001 + index * 10),
             payload_types,
             header_extensions: up.header_extensions,
+            frame_trailer: vec![],
         };
         sfu.add_down_track(u64::from(20 + index), &down, now)
             .expect("subscribed");

@@ -40,7 +40,8 @@ fuzz_target!(|bytes: &[u8]| {
     cryptor.set_enabled(true);
     let sealed = cryptor.seal(codec, 1, 2, frame.to_vec()).expect("there is a key");
     let opened = cryptor.open(codec, &sealed);
-    // Without a slice, what begins an encrypted NAL unit may look like one.
+    // Without a slice, what begins an encrypted NAL unit may look like one; no VP8 frame is shorter than its head.
     let is_annex_b = matches!(codec, FrameCodec::H264 | FrameCodec::H265);
-    assert!(is_annex_b || opened.is_some_and(|opened| opened == frame));
+    let no_frame = codec == FrameCodec::Vp8 && frame.len() < 10;
+    assert!(is_annex_b || no_frame || opened.is_some_and(|opened| opened == frame));
 });

@@ -128,6 +128,10 @@ STREAM_ENDED: Final[int]
 # of Receiver
 RECEIVER_STARTED: Final[int]
 """None: the first media packet arrived."""
+# of FrameCryptor
+ENCRYPTION_STATE: Final[int]
+"""int: the state changed, as livekit.rtc.EncryptionState numbers them: 0 new, 1 ok, 2 encryption failed, 3 decryption failed,
+4 missing key, 5 key ratcheted, 6 internal error."""
 # of UpTrack
 UP_TRACK_STARTED: Final[int]
 """None: the first packet of any layer arrived."""
@@ -294,8 +298,9 @@ class Peer:
         stereo: bool = False,
         dtx: bool = True,
         fec: bool = True,
+        cryptor: FrameCryptor | None = None,
     ) -> None:
-        """Encode and send this source (Opus, 20 ms packets) from the moment the connection is up."""
+        """Encode and send this source (Opus, 20 ms packets) from the moment the connection is up; encrypted end to end when there is a cryptor."""
     def add_video_sender(
         self,
         mid: str,
@@ -305,8 +310,9 @@ class Peer:
         payload_type: int,
         layers: Sequence[_SendLayer],
         is_screencast: bool = False,
+        cryptor: FrameCryptor | None = None,
     ) -> None:
-        """Encode and send this source, vp8 or h264. Layers lowest first; more than one is simulcast by rid."""
+        """Encode and send this source, vp8 or h264, encrypted end to end when there is a cryptor. Layers lowest first; more than one is simulcast by rid."""
     def set_sender_muted(self, mid: str, muted: bool) -> None:
         """A muted sender sends nothing; its source goes on being drained in real time. Unmuting video starts with a key frame."""
     def set_layer_active(self, mid: str, rid: str, active: bool) -> None: ...
@@ -336,6 +342,61 @@ class Receiver:
     def mid(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    def set_cryptor(self, cryptor: FrameCryptor | None) -> None:
+        """Decrypt what arrives from now on; None takes it as it is. Streams attached afterwards get nothing from before."""
+
+# ---- end-to-end encryption ----
+
+@final
+class KeyProvider:
+    """The keys of a room. Material that goes in is derived into AES keys in the background (PBKDF2 takes about 20 ms); frames that
+    come before that are skipped. It is wiped when the object goes, and shown nowhere but by `export_key`. `identity` None means the key of everybody."""
+    def __new__(
+        cls,
+        *,
+        shared: bool,
+        ratchet_salt: bytes,
+        ratchet_window_size: int,
+        failure_tolerance: int | None,
+        key_ring_size: int,
+        derivation: str,
+    ) -> Self:
+        """`shared`: each participant's keys start as those of everybody. `derivation`: "pbkdf2" (100,000 iterations) or "hkdf".
+        `failure_tolerance` None: a key is never given up. ValueError for a ring size outside 1..=256 or another derivation."""
+    def set_key(self, identity: str | None, key: bytes, key_index: int) -> None:
+        """Indices go round at the ring's size."""
+    def export_key(self, identity: str | None, key_index: int) -> bytes | None:
+        """The material, as set or ratcheted since; None when there is none."""
+    def ratchet_key(self, identity: str | None, key_index: int) -> bytes | None:
+        """Step forward; the new material, or None. Blocks for two derivations, without the GIL."""
+    def finish_derivations(self) -> None:
+        """Return when every key that was set is derived. Blocks, without the GIL."""
+    def seal_data(self, identity: str, data: bytes) -> tuple[bytes, int, bytes]:
+        """(IV, key index, ciphertext and tag), with the key that was set last for `identity`. EngineError when there is none."""
+    def open_data(
+        self, identity: str, iv: bytes, key_index: int, data: bytes, *, search: bool
+    ) -> bytes | None:
+        """What `identity` encrypted. EngineError when no key fits; None when one may that is not derived yet: call again with `search`,
+        on another thread, since that takes up to a second."""
+
+@final
+class FrameCryptor:
+    """Encrypts or decrypts the frames of one track of `identity`. Reports ENCRYPTION_STATE."""
+    def __new__(cls, port: EventPort, keys: KeyProvider, identity: str, *, server_trailer: bytes) -> Self:
+        """`server_trailer`: the end of frames that the server puts in itself; only its known blank frames pass. Empty: there are none."""
+    @property
+    def handle(self) -> int: ...
+    @property
+    def enabled(self) -> bool:
+        """True at first."""
+    def set_enabled(self, enabled: bool) -> None:
+        """Switched off, frames pass as they are; those that look encrypted are still not decoded."""
+    @property
+    def key_index(self) -> int:
+        """Of the key to encrypt with; 0 at first."""
+    def set_key_index(self, key_index: int) -> None: ...
+    @property
+    def state(self) -> int: ...
 
 # ---- data tracks ----
 
@@ -557,8 +618,10 @@ class SfuTransport:
         rtx_ssrc: int | None,
         payload_types: Sequence[_PayloadType],
         header_extensions: Sequence[_HeaderExtension],
+        frame_trailer: bytes = ...,
     ) -> DownTrack:
-        """Forward `up_track` (of any transport of the same Sfu) to this one, with the payload types the subscriber answered."""
+        """Forward `up_track` (of any transport of the same Sfu) to this one, with the payload types the subscriber answered.
+        `frame_trailer` ends the frames of silence that the server makes itself, in an encrypted track."""
     def stats(self) -> dict[str, Any]:
         """{ice_state, round_trip_time_s, bytes_sent, bytes_received, packets_sent, packets_received, selected_pair}."""
     def close(self) -> None: ...

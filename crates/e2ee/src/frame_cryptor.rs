@@ -28,6 +28,12 @@ pub struct FrameCryptor {
     sent: Mutex<HashMap<u32, u32>>,
 }
 
+impl std::fmt::Debug for FrameCryptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FrameCryptor(..)")
+    }
+}
+
 impl FrameCryptor {
     /// For a track of `identity`, with its keys. `server_trailer` marks the server's blank frames; empty: there are
     /// none.

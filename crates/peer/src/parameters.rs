@@ -1,5 +1,8 @@
 //! What the owner of a peer says about it: what negotiation agreed on, without any SDP.
 
+use std::sync::Arc;
+
+use greenroom_e2ee::FrameCryptor;
 use greenroom_media::video::Codec;
 
 /// A payload type of the session, with its retransmission payload type.
@@ -82,6 +85,8 @@ pub struct AudioSenderConfig {
     pub stereo: bool,
     pub dtx: bool,
     pub fec: bool,
+    /// Encrypts what is sent; None sends it in the clear.
+    pub cryptor: Option<Arc<FrameCryptor>>,
 }
 
 /// One encoding of a video sender.
@@ -105,6 +110,8 @@ pub struct VideoSenderConfig {
     pub payload_type: u8,
     pub layers: Vec<SendLayer>,
     pub is_screencast: bool,
+    /// Encrypts what is sent; None sends it in the clear.
+    pub cryptor: Option<Arc<FrameCryptor>>,
 }
 
 /// Audio or video.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use greenroom_e2ee::{FrameCodec, FrameCryptor};
 use greenroom_media::video::Codec;
 use str0m::Rtc;
 use str0m::format::Codec as WireCodec;
@@ -25,6 +26,8 @@ struct Receiver {
     config: ReceiverConfig,
     owner: u64,
     pipeline: Pipeline,
+    /// Decrypts what arrives; None takes it as it is.
+    cryptor: Option<Arc<FrameCryptor>>,
     started: bool,
     codec: &'static str,
     clock_rate_hz: u32,
@@ -82,6 +85,7 @@ impl Receiving {
             config,
             owner,
             pipeline,
+            cryptor: None,
             started: false,
             codec: "",
             clock_rate_hz: if config.kind == TrackKind::Audio {
@@ -119,6 +123,13 @@ impl Receiving {
             .find(|receiver| receiver.config.id == id)
     }
 
+    /// Decrypt what arrives for the receiver of this id from now on, or no longer.
+    pub fn set_cryptor(&mut self, receiver: u64, cryptor: Option<Arc<FrameCryptor>>) {
+        if let Some(receiver) = self.by_id(receiver) {
+            receiver.cryptor = cryptor;
+        }
+    }
+
     pub fn attach_audio(&mut self, receiver: u64, sink_id: u64, sink: Arc<dyn AudioSink>, now: Instant) {
         match self.by_id(receiver).map(|receiver| &mut receiver.pipeline) {
             Some(Pipeline::Audio(audio)) => audio.attach(sink_id, sink, now),
@@ -153,29 +164,26 @@ impl Receiving {
             owner: receiver.owner,
             layer: 0,
         };
-        match (&mut receiver.pipeline, spec.codec) {
-            (Pipeline::Audio(audio), WireCodec::Opus) => {
-                receiver.codec = "opus";
-                audio.insert(
-                    now,
-                    **data.seq_range.start(),
-                    data.time.numer() as u32,
-                    &data.data,
-                );
+        let Some(codec) = wire_codec(spec.codec) else {
+            receiver.frames_lost_before += 1;
+            return first.then_some(receiver.config.id);
+        };
+        receiver.codec = codec.name;
+        let opened = match &receiver.cryptor {
+            Some(cryptor) => cryptor.open(codec.frame, &data.data).map(Arc::from),
+            None => Some(data.data.clone()),
+        };
+        match (&mut receiver.pipeline, codec.video, opened) {
+            (Pipeline::Audio(audio), None, Some(payload)) => {
+                audio.insert(now, **data.seq_range.start(), data.time.numer() as u32, &payload);
             }
-            (Pipeline::Video(video), WireCodec::Vp8 | WireCodec::H264) => {
-                let codec = if spec.codec == WireCodec::Vp8 {
-                    Codec::Vp8
-                } else {
-                    Codec::H264
-                };
-                receiver.codec = if codec == Codec::Vp8 { "vp8" } else { "h264" };
+            (Pipeline::Video(video), Some(codec), Some(payload)) => {
                 let time_us = (data.time.numer().wrapping_mul(100) / 9) as i64;
                 let base_us = *receiver
                     .first_time_us
                     .get_or_insert(uptime.as_micros() as i64 - time_us);
                 let frame = ReceivedFrame {
-                    data: data.data.clone(),
+                    data: payload,
                     key_frame: data.is_keyframe(),
                     contiguous: data.contiguous,
                     timestamp_us: base_us.wrapping_add(time_us),
@@ -183,6 +191,7 @@ impl Receiving {
                 };
                 video.insert(frame, now, key, jobs);
             }
+            (Pipeline::Video(video), Some(_), None) => video.skip(),
             _ => receiver.frames_lost_before += 1,
         }
         first.then_some(receiver.config.id)
@@ -282,6 +291,24 @@ impl Receiving {
         }
         statistics
     }
+}
+
+struct PlayedCodec {
+    name: &'static str,
+    frame: FrameCodec,
+    /// None for sound.
+    video: Option<Codec>,
+}
+
+/// None for one that is not decoded.
+fn wire_codec(codec: WireCodec) -> Option<PlayedCodec> {
+    let (name, frame, video) = match codec {
+        WireCodec::Opus => ("opus", FrameCodec::Audio, None),
+        WireCodec::Vp8 => ("vp8", FrameCodec::Vp8, Some(Codec::Vp8)),
+        WireCodec::H264 => ("h264", FrameCodec::H264, Some(Codec::H264)),
+        _ => return None,
+    };
+    Some(PlayedCodec { name, frame, video })
 }
 
 impl Receiver {

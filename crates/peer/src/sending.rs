@@ -8,6 +8,7 @@ mod video_packets;
 use std::collections::HashMap;
 use std::time::Instant;
 
+use greenroom_e2ee::FrameCodec;
 use greenroom_media::video::{Codec, I420Frame};
 use str0m::Rtc;
 use str0m::media::{Frequency, KeyframeRequest, KeyframeRequestKind, MediaTime, Mid, Rid};
@@ -229,12 +230,15 @@ impl Sending {
                     .declare_stream_tx(audio.config.ssrc.into(), None, mid, None);
                 sender.declared.push(audio.config.ssrc);
             }
+            let Some(payload) = sealed_audio(&audio.config, packet.rtp_time, packet.payload) else {
+                continue;
+            };
             let Some(writer) = rtc.writer(mid) else { break };
             let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
             let written = writer
                 .audio_level(-(packet.level_dbov as i8), packet.voice)
                 .start_of_talkspurt(packet.start_of_talkspurt)
-                .write(audio.config.payload_type.into(), now, time, packet.payload);
+                .write(audio.config.payload_type.into(), now, time, payload);
             if let Err(error) = written {
                 log::warn!("mid {name}: an audio packet was not sent: {error}");
             }
@@ -349,6 +353,14 @@ impl Sender {
             Pipeline::Video(video) => Some(video),
             Pipeline::Audio(_) => None,
         }
+    }
+}
+
+/// None: nothing may be sent.
+fn sealed_audio(config: &AudioSenderConfig, rtp_time: u64, payload: Vec<u8>) -> Option<Vec<u8>> {
+    match &config.cryptor {
+        Some(cryptor) => cryptor.seal(FrameCodec::Audio, config.ssrc, rtp_time as u32, payload),
+        None => Some(payload),
     }
 }
 

@@ -102,6 +102,7 @@ impl VideoReceiver {
         }
         if self.needs_key_frame {
             self.frames_dropped += 1;
+            self.request_at.get_or_insert(now);
             return;
         }
         if self.queue.len() >= QUEUE_FRAMES {
@@ -115,6 +116,14 @@ impl VideoReceiver {
         }
         self.queue.push_back(frame);
         self.start(key, jobs);
+    }
+
+    /// A frame arrived that can't be decrypted. A key frame is asked for only when one can be again, so that who has
+    /// no key does not trouble the sender.
+    pub fn skip(&mut self) {
+        self.frames_dropped += 1;
+        self.needs_key_frame = true;
+        self.request_at = None;
     }
 
     fn start(&mut self, key: JobKey, jobs: &Jobs) {

@@ -255,6 +255,7 @@ fn senders_and_receivers_are_checked_before_str0m_sees_them() {
         stereo: false,
         dtx: true,
         fec: true,
+        cryptor: None,
     };
     let receiver = |id, kind, ssrc| ReceiverConfig {
         id,

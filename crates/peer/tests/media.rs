@@ -19,6 +19,7 @@ fn audio_config() -> AudioSenderConfig {
         stereo: false,
         dtx: false,
         fec: true,
+        cryptor: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn video_config(codec: Codec) -> VideoSenderConfig {
         payload_type,
         layers: vec![layer(None, 2222, 1.0, 600_000)],
         is_screencast: false,
+        cryptor: None,
     }
 }
 
@@ -398,6 +400,7 @@ fn simulcast() -> VideoSenderConfig {
             layer(Some("f"), 30, 1.0, 600_000),
         ],
         is_screencast: false,
+        cryptor: None,
     }
 }
 

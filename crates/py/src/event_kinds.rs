@@ -26,6 +26,7 @@ event_kinds! {
     UP_TRACK_LAYERS = 14,
     DOWN_TRACK_STARTED = 15,
     LOCAL_CANDIDATE = 16,
+    ENCRYPTION_STATE = 17,
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -5,6 +5,7 @@ mod audio;
 mod buffer;
 mod data_track;
 mod driver;
+mod e2ee;
 mod engine;
 mod error;
 mod event_kinds;
@@ -32,6 +33,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     audio::register(module)?;
     video::register(module)?;
     data_track::register(module)?;
+    e2ee::register(module)?;
     peer::register(module)?;
     sfu::register(module)
 }

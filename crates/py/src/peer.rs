@@ -20,6 +20,7 @@ use crate::audio::{self, AudioSource};
 use crate::buffer::BufferBytes;
 use crate::data_track::{DataTrackReceiver, DataTrackSender, DataTracks, PyEncryption};
 use crate::driver::Driver;
+use crate::e2ee::FrameCryptor;
 use crate::engine::certificate;
 use crate::error::{closed, engine_error};
 use crate::event_port::EventPort;
@@ -307,7 +308,7 @@ impl Peer {
             .buffered_amount())
     }
 
-    #[pyo3(signature = (mid, source, *, ssrc, payload_type, bitrate_bps, stereo = false, dtx = true, fec = true))]
+    #[pyo3(signature = (mid, source, *, ssrc, payload_type, bitrate_bps, stereo = false, dtx = true, fec = true, cryptor = None))]
     #[allow(clippy::too_many_arguments)]
     fn add_audio_sender(
         &self,
@@ -320,6 +321,7 @@ impl Peer {
         stereo: bool,
         dtx: bool,
         fec: bool,
+        cryptor: Option<&FrameCryptor>,
     ) -> PyResult<()> {
         let source = audio::open_source(source)?;
         let config = AudioSenderConfig {
@@ -329,6 +331,7 @@ impl Peer {
             stereo,
             dtx,
             fec,
+            cryptor: cryptor.map(FrameCryptor::shared),
         };
         let name = mid.clone();
         self.call(py, move |peer, now| peer.add_audio_sender(&name, config, now))?;
@@ -337,7 +340,7 @@ impl Peer {
         Ok(())
     }
 
-    #[pyo3(signature = (mid, source, *, codec, payload_type, layers, is_screencast = false))]
+    #[pyo3(signature = (mid, source, *, codec, payload_type, layers, is_screencast = false, cryptor = None))]
     #[allow(clippy::too_many_arguments)]
     fn add_video_sender(
         &self,
@@ -348,6 +351,7 @@ impl Peer {
         payload_type: u8,
         layers: Vec<SendLayer>,
         is_screencast: bool,
+        cryptor: Option<&FrameCryptor>,
     ) -> PyResult<()> {
         let source = video::open_source(source)?;
         let codec = match codec {
@@ -365,6 +369,7 @@ impl Peer {
             payload_type,
             layers,
             is_screencast,
+            cryptor: cryptor.map(FrameCryptor::shared),
         };
         let name = mid.clone();
         self.call(py, move |peer, now| peer.add_video_sender(&name, config, now))?;

@@ -70,6 +70,8 @@ pub struct DownTrack {
     sequencer: Sequencer,
     rtx: RtxSequence,
     route: Option<Route>,
+    /// Behind each frame of silence.
+    frame_trailer: Vec<u8>,
     silence_left: u32,
     next_silence_at: Option<Instant>,
     next_report_at: Option<Instant>,
@@ -128,6 +130,7 @@ impl DownTrack {
             sequencer: Sequencer::new(capacity),
             rtx: RtxSequence::new(retired.map_or(rtx_start, |retired| retired.next_rtx)),
             route: None,
+            frame_trailer: parameters.frame_trailer.clone(),
             silence_left: 0,
             next_silence_at: None,
             next_report_at: None,

@@ -110,6 +110,24 @@ fn every_packet_reaches_every_subscriber_in_order() {
 }
 
 #[test]
+fn silence_of_the_server_in_an_encrypted_track_ends_with_its_trailer() {
+    let (mut world, mut voice, up_track) = scene();
+    world.join();
+    world.frame_trailer = b"trailer".to_vec();
+    world.subscribe(1, up_track, DOWN_SSRC, vec![opus()]);
+    voice.say(&mut world, 0, 10, 20);
+    world.sfu.set_up_track_muted(up_track, true, world.now);
+    world.run(ms(3_000));
+    let ending = |got: &&common::Got| got.payload.ends_with(b"trailer");
+    let got = world.clients[1].on(DOWN_SSRC);
+    assert_eq!(
+        (got.len(), got.iter().filter(|got| ending(got)).count()),
+        (60, 50)
+    );
+    assert!(got[59].payload.starts_with(&[0xF8, 0xFF, 0xFE]) && got[59].payload.len() == 80 + 7);
+}
+
+#[test]
 fn a_mute_ends_in_a_second_of_silence_and_unmuting_goes_on_in_time() {
     let (mut world, mut voice, up_track) = scene();
     world.join();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use greenroom_e2ee::FrameCryptor;
 use greenroom_media::video::I420Frame;
 
 use super::{Peer, State};
@@ -85,6 +86,11 @@ impl Peer {
             .add(&mut self.rtc, &mut self.medias, mid, self.next_owner, config)?;
         self.settle(now);
         Ok(())
+    }
+
+    /// Decrypt what arrives for the receiver of this id; None takes it as it is. Nothing for an unknown id.
+    pub fn set_receiver_cryptor(&mut self, receiver_id: u64, cryptor: Option<Arc<FrameCryptor>>) {
+        self.receiving.set_cryptor(receiver_id, cryptor);
     }
 
     /// Ends its streams. Does nothing for an unknown mid.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use crate::e2ee::FrameCryptor;
 use crate::peer_endpoint::PeerBackend;
 
 /// What arrives on one m-line.
@@ -40,6 +41,13 @@ impl Receiver {
     #[getter]
     pub fn mid(&self) -> &str {
         &self.mid
+    }
+
+    /// Decrypt what arrives from now on; None takes it as it is.
+    pub fn set_cryptor(&self, cryptor: Option<&FrameCryptor>) {
+        let (handle, cryptor) = (self.handle, cryptor.map(FrameCryptor::shared));
+        self.backend
+            .post(move |peer, _| peer.set_receiver_cryptor(handle, cryptor));
     }
 
     #[getter]

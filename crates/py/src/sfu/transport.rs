@@ -288,7 +288,7 @@ impl SfuTransport {
         Ok(track)
     }
 
-    #[pyo3(signature = (mid, up_track, *, ssrc, rtx_ssrc, payload_types, header_extensions))]
+    #[pyo3(signature = (mid, up_track, *, ssrc, rtx_ssrc, payload_types, header_extensions, frame_trailer = Vec::new()))]
     #[allow(clippy::too_many_arguments)]
     fn add_down_track(
         &self,
@@ -299,6 +299,7 @@ impl SfuTransport {
         rtx_ssrc: Option<u32>,
         payload_types: Vec<PayloadType>,
         header_extensions: Vec<HeaderExtension>,
+        frame_trailer: Vec<u8>,
     ) -> PyResult<DownTrack> {
         self.open()?;
         let handle = next_handle();
@@ -310,6 +311,7 @@ impl SfuTransport {
             rtx_ssrc,
             payload_types: convert::payload_types(payload_types),
             header_extensions: convert::header_extensions(header_extensions),
+            frame_trailer,
         };
         call(py, &self.worker, "SfuTransport", move |endpoint, now| {
             endpoint.sfu.add_down_track(handle, &parameters, now)

@@ -65,6 +65,7 @@ impl DownTrack {
         self.write_header(now, header, None, egress, out);
         let before = out.len();
         let written = silence::write_frame(route.codec, route.red_primary, out);
+        out.extend_from_slice(&self.frame_trailer);
         self.silence_left = if written {
             self.silence_left.saturating_sub(1)
         } else {

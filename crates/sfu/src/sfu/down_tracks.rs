@@ -26,6 +26,8 @@ pub struct DownTrackParameters {
     pub payload_types: Vec<PayloadType>,
     /// As answered.
     pub header_extensions: Vec<HeaderExtension>,
+    /// Ends each frame that the server makes itself: who decrypts knows it by that. Empty for a track in the clear.
+    pub frame_trailer: Vec<u8>,
 }
 
 impl Sfu {

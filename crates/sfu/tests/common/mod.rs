@@ -120,6 +120,7 @@ pub struct World {
     pub sfu: Sfu,
     pub clients: Vec<Client>,
     pub events: Vec<SfuEvent>,
+    pub frame_trailer: Vec<u8>,
     in_flight: BinaryHeap<Reverse<(Instant, u64)>>,
     packets: BTreeMap<u64, InFlight>,
     counter: u64,
@@ -143,6 +144,7 @@ impl World {
             sfu: Sfu::new(certificate(), vec![candidate]),
             clients: Vec::new(),
             events: Vec::new(),
+            frame_trailer: Vec::new(),
             in_flight: BinaryHeap::new(),
             packets: BTreeMap::new(),
             counter: 0,
@@ -373,6 +375,7 @@ impl World {
             rtx_ssrc: rtx.then_some(ssrc + 1),
             payload_types,
             header_extensions: vec![extension(3, SEND_TIME_URI)],
+            frame_trailer: self.frame_trailer.clone(),
         };
         self.sfu
             .add_down_track(handle, &parameters, self.now)
