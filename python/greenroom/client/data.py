@@ -15,6 +15,8 @@ from livekit.protocol import models
 from greenroom import _engine
 from greenroom.signalling.client_description import MAX_MESSAGE_BYTES
 
+from . import participants
+from .data_encryption import ENCRYPTABLE, ENCRYPTED, DataDecryptor, seal
 from .early_data import EarlyData
 from .errors import PublishDataError
 from .publisher import LOSSY, RELIABLE, Publisher
@@ -75,6 +77,7 @@ class DataSender:
         label = RELIABLE if reliable else LOSSY
         # An agent may speak for somebody else; servers put anybody else's own name there.
         packet.participant_identity = packet.participant_identity or self._session.state.local.identity
+        seal(self._session.encryption, packet)
         size = packet.ByteSize()
         if (
             not self._waiting[label]
@@ -288,6 +291,7 @@ class DataReceiver:
         }
         """By the name of the packet's value. Others are ignored."""
         self.early = early or EarlyData()
+        self._decryptor = DataDecryptor(session)
 
     def take(self, label: str, data: bytes) -> None:
         """One message from a channel; the label alone says whether it is reliable."""
@@ -302,22 +306,37 @@ class DataReceiver:
         if label == RELIABLE and self._repeated(packet):
             return
         kind = packet.WhichOneof("value") or ""
+        if kind == ENCRYPTED:
+            self._decryptor.take(packet, label == RELIABLE, self._decrypted)
+            return
+        if kind in ENCRYPTABLE:
+            participants.data_came(self._session, packet, encrypted=False)
+        self._handle(packet, label == RELIABLE)
+
+    def _decrypted(self, packet: models.DataPacket, reliable: bool) -> None:
+        participants.data_came(self._session, packet, encrypted=True)
+        self._handle(packet, reliable)
+
+    def _handle(self, packet: models.DataPacket, reliable: bool) -> None:
+        kind = packet.WhichOneof("value") or ""
         handler = self.handlers.get(kind)
         if handler is None:
             return
         identity, sid = packet.participant_identity, packet.participant_sid
         unknown = kind in _NAMES_ITS_SENDER and bool(identity) and self._sender(packet) is None
-        if unknown and self.early.hold(identity, sid, len(data), partial(handler, packet, label == RELIABLE)):
+        if unknown and self.early.hold(identity, sid, packet.ByteSize(), partial(handler, packet, reliable)):
             return
-        handler(packet, label == RELIABLE)
+        handler(packet, reliable)
 
     def start_anew(self) -> None:
         """Another session follows: senders count from 1 again, and what is held has lost its sender."""
         self.last_sequences.clear()
         self.early.close()
+        self._decryptor.close()
 
     def close(self) -> None:
         self.early.close()
+        self._decryptor.close()
 
     def _repeated(self, packet: models.DataPacket) -> bool:
         sid, sequence = packet.participant_sid, packet.sequence

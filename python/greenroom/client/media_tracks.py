@@ -54,6 +54,7 @@ class MediaTracks:
         track, publication.track = publication.track, None
         if track is None:
             return
+        self._session.encryption.forget(publication.participant.identity, publication.sid)
         track.set_receiver(None)
         publication.participant.tracks_changed()
         self._session.emit(
@@ -62,6 +63,7 @@ class MediaTracks:
 
     def _attach(self, publication: PublicationState, receiver: _engine.Receiver) -> None:
         track = publication.track
+        self._session.encryption.protect(publication, receiver)
         if track is not None:
             track.set_receiver(receiver)
             return

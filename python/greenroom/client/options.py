@@ -11,13 +11,30 @@ DEFAULT_CONNECT_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
+class EncryptionOptions:
+    """End-to-end encryption, as `livekit.rtc.E2EEOptions` asks for it. Never shows the key."""
+
+    encryption_type: int = 1
+    """`models.Encryption.Type`, GCM; what tracks are announced with."""
+    data: bool = True
+    """Data as well as media."""
+    shared_key: bytes | None = field(default=None, repr=False)
+    """None: a key per participant."""
+    ratchet_salt: bytes = b"LKFrameEncryptionKey"
+    ratchet_window_size: int = 16
+    failure_tolerance: int = -1
+    key_ring_size: int = 16
+    derivation: str = "pbkdf2"
+    """Or hkdf."""
+
+
+@dataclass(frozen=True)
 class SessionOptions:
     auto_subscribe: bool = True
     dynacast: bool = False
     connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
     """For the whole of connect: websocket, join and media path."""
-    encrypted: bool = False
-    """Asked for, and refused at connect as long as frames can't be encrypted."""
+    encryption: EncryptionOptions | None = None
     transport_policy: str = "all"
     """Which candidates are used: all, nohost, relay."""
     gather_continually: bool = True

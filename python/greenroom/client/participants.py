@@ -115,6 +115,15 @@ def _apply_known(session: Session, participant: ParticipantState, info: models.P
     _tell_encryption(session, participant)
 
 
+def data_came(session: Session, packet: models.DataPacket, *, encrypted: bool) -> None:
+    """Whether what a participant sends is encrypted is judged by its last message too."""
+    state = session.state
+    participant = state.participant(identity=packet.participant_identity, sid=packet.participant_sid)
+    if participant is not None and participant.data_encrypted is not encrypted:
+        participant.data_encrypted = encrypted
+        _tell_encryption(session, participant)
+
+
 def _tell_encryption(session: Session, participant: ParticipantState) -> None:
     if participant.was_encrypted != participant.is_encrypted:
         participant.was_encrypted = participant.is_encrypted

@@ -94,9 +94,10 @@ class Publications:
         payload = PUBLISH_PAYLOADS[options.video_codec if is_video else "opus"]
         encodings = _encodings(options, size) if is_video else []
         publication.cid = cid = f"TR_{secrets.token_hex(12)}"
-        info = await self._announce(
-            cid, add_track_request(track, cid, options, encodings, payload.codec, size)
-        )
+        request = add_track_request(track, cid, options, encodings, payload.codec, size)
+        request.encryption = self._session.encryption.announced_type  # type: ignore[assignment]
+        info = await self._announce(cid, request)
+        cryptor = self._session.encryption.for_sending(info.sid, publication.sid)
         offered = OfferedTrack(
             mid=self._session.publisher.next_mid(payload),
             kind=MediaKind.VIDEO if is_video else MediaKind.AUDIO,
@@ -107,7 +108,8 @@ class Publications:
         )
         publication.mid = offered.mid
         source = track.source._engine_source
-        start = _video_sender(source, options) if is_video else _audio_sender(source, options)
+        make = _video_sender if is_video else _audio_sender
+        start = make(source, options, cryptor)
         await self._session.publisher.add_track(offered, start)
         return info
 
@@ -305,13 +307,18 @@ class Publications:
 
     def _abandon(self, publication: PublicationState, track: TrackState, publisher: Publisher) -> None:
         track.publication = None
+        self._forget_cryptor(publication)
         # After a restart the same section belongs to another track.
         if publication.mid and publisher.link.alive:
             publisher.remove_track(publication.cid)
 
+    def _forget_cryptor(self, publication: PublicationState) -> None:
+        self._session.encryption.forget(self._session.state.local.identity, publication.sid)
+
     def _end(self, publication: PublicationState) -> None:
         session, track = self._session, publication.track
         session.state.local.publications.pop(publication.sid, None)
+        self._forget_cryptor(publication)
         if publication.mid and session.publisher.link.alive:
             session.publisher.remove_track(publication.cid)
         publication.track = None
@@ -401,7 +408,7 @@ def _layers(encodings: list[Encoding], with_rtx: bool) -> tuple[SendLayer, ...]:
     )
 
 
-def _audio_sender(source: Any, options: PublishOptions) -> StartSender:
+def _audio_sender(source: Any, options: PublishOptions, cryptor: _engine.FrameCryptor | None) -> StartSender:
     def start(peer: _engine.Peer, track: OfferedTrack, accepted: AcceptedTrack) -> None:
         bitrate_bps = options.max_bitrate_bps or _DEFAULT_AUDIO_BITRATE_BPS
         peer.add_audio_sender(
@@ -412,12 +419,13 @@ def _audio_sender(source: Any, options: PublishOptions) -> StartSender:
             bitrate_bps=min(bitrate_bps, accepted.max_bitrate_bps or bitrate_bps),
             stereo=accepted.stereo,
             dtx=accepted.dtx and options.dtx,
+            cryptor=cryptor,
         )
 
     return start
 
 
-def _video_sender(source: Any, options: PublishOptions) -> StartSender:
+def _video_sender(source: Any, options: PublishOptions, cryptor: _engine.FrameCryptor | None) -> StartSender:
     def start(peer: _engine.Peer, track: OfferedTrack, accepted: AcceptedTrack) -> None:
         peer.add_video_sender(
             track.mid,
@@ -426,6 +434,7 @@ def _video_sender(source: Any, options: PublishOptions) -> StartSender:
             payload_type=accepted.payload_type,
             layers=track.layers,
             is_screencast=options.source == _SCREEN_SHARE,
+            cryptor=cryptor,
         )
 
     return start

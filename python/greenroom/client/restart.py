@@ -65,6 +65,7 @@ def _take_join(session: Session, join: proto.JoinResponse) -> None:
     state = session.state
     state.by_sid.pop(state.local.sid, None)
     state.local.info = join.participant
+    session.encryption.server_trailer = join.sif_trailer
     state.by_sid[state.local.sid] = state.local
     session.addresses.moved(join.alternative_url)
     old_metadata, state.room = state.room.metadata, join.room

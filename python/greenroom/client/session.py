@@ -22,6 +22,7 @@ from .connections import Connections, DualConnections, Hooks, SingleConnection, 
 from .data import DataReceiver, DataSender
 from .data_kinds import DataKinds
 from .data_tracks import DataTracks
+from .encryption import Encryption
 from .errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -31,7 +32,6 @@ from .errors import (
     ServerUnreachableError,
     SignalProtocolError,
     TlsError,
-    UnsupportedOptionError,
 )
 from .events import EventQueue, Gate
 from .ice_servers import IceUrlError, parse_ice_url
@@ -94,6 +94,7 @@ class Session:
         self.sid.add_done_callback(_consume)
         self.wishes = Wishes(self)
         self.returning = Returning()
+        self.encryption = Encryption(self, options.encryption)
         self.reconnector = Reconnector(self)
         self.restarted: list[Callable[[], None]] = []
         """Called when this session is given up for a new one: whatever waits on it must fail."""
@@ -134,6 +135,7 @@ class Session:
         except UrlError as error:
             raise InvalidUrlError(str(error)) from error
         try:
+            await self._within(deadline, "deriving the key", self.encryption.prepare())
             signal = await self._within(
                 deadline, f"opening the signal connection to {shown}", self._open_anywhere()
             )
@@ -149,12 +151,6 @@ class Session:
         asyncio.get_running_loop().call_soon(self._release)
 
     def _check_options(self) -> None:
-        if self.options.encrypted:
-            raise UnsupportedOptionError(
-                "end-to-end encryption was asked for, and this version can't encrypt frames yet; "
-                "nothing was sent in the clear: leave out RoomOptions.encryption and "
-                "RoomOptions.e2ee to join without"
-            )
         for url in (url for entry in self.options.ice_servers for url in entry.urls):
             try:
                 parse_ice_url(url)
@@ -233,6 +229,7 @@ class Session:
         self.receiver = DataReceiver(self)
         self.server_version = join.server_info.version or join.server_version
         self.addresses.moved(join.alternative_url)
+        self.encryption.server_trailer = join.sif_trailer
         self.data_kinds = DataKinds(self)
         self.data_tracks = DataTracks(self)
         self.media = MediaTracks(self)
@@ -526,6 +523,7 @@ class Session:
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
+        self.encryption.close()
         state: RoomState | None = getattr(self, "state", None)
         for participant in () if state is None else state.by_sid.values():
             participant.tracks_changed()

@@ -138,6 +138,8 @@ class ParticipantState:
     """`models.ConnectionQuality`, or QUALITY_UNKNOWN."""
     audio_level: float = 0.0
     is_speaking: bool = False
+    data_encrypted: bool | None = None
+    """Whether its last data message was; None before the first."""
     was_encrypted: bool = False
     """`is_encrypted` as users were last told."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
@@ -152,6 +154,8 @@ class ParticipantState:
     def is_encrypted(self) -> bool:
         """It publishes, and nothing in the clear."""
         kinds = [p.info.encryption for p in self.publications.values()]
+        if self.data_encrypted is False:
+            return False
         return bool(kinds) and models.Encryption.Type.NONE not in kinds
 
     def tracks_changed(self) -> None:

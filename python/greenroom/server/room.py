@@ -115,6 +115,10 @@ class Room:
     def announced_publications(self) -> list[Publication]:
         return list(self._publications.values())
 
+    def frame_trailer(self, track: models.TrackInfo) -> bytes:
+        """What ends the frames that this server makes itself: something in encrypted tracks only."""
+        return self.sif_trailer if track.encryption != models.Encryption.Type.NONE else b""
+
     def info(self) -> models.Room:
         participants, publishers = self.count()
         return models.Room(

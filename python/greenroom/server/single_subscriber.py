@@ -187,6 +187,7 @@ class SingleSubscriber:
                 rtx_ssrc=subscription.rtx_ssrc,
                 payload_types=self._payload_types(subscription, section),
                 header_extensions=section.extensions,
+                frame_trailer=self._participant.room.frame_trailer(subscription.publication.info),
             )
         except (_engine.EngineError, ValueError) as error:
             raise ProtocolViolation(f"section {mid} of the offer: {error}") from error

@@ -200,6 +200,7 @@ class SubscriberConnection:
                 rtx_ssrc=subscription.rtx_ssrc if payload_types[0].rtx_payload_type is not None else None,
                 payload_types=payload_types,
                 header_extensions=answered_extensions(answer),
+                frame_trailer=self._participant.room.frame_trailer(publication.info),
             )
         except (_engine.EngineError, ValueError) as error:
             raise ProtocolViolation(

@@ -60,7 +60,7 @@ from .data_track import (
     RemoteDataTrack,
     SubscribeDataTrackError,
 )
-from .e2ee import E2EEManager, E2EEOptions, KeyProviderOptions
+from .e2ee import E2EEManager, E2EEOptions, FrameCryptor, KeyProvider, KeyProviderOptions
 from .event_emitter import EventEmitter
 from .frame_processor import FrameProcessor
 from .media_devices import MediaDevices
@@ -143,12 +143,14 @@ __all__ = [
     "EncryptionState",
     "EncryptionType",
     "EventEmitter",
+    "FrameCryptor",
     "FrameMetadata",
     "FrameMetadataFeature",
     "FrameProcessor",
     "IceServer",
     "IceTransportType",
     "KeyDerivationFunction",
+    "KeyProvider",
     "KeyProviderOptions",
     "LocalAudioTrack",
     "LocalDataTrack",

@@ -32,7 +32,7 @@ from ._proto.track_pb2 import TrackKind
 from ._stats import peer_stats
 from .data_stream import ByteStreamHandler, ByteStreamReader, TextStreamHandler, TextStreamReader
 from .data_track import RemoteDataTrack
-from .e2ee import E2EEManager, E2EEOptions
+from .e2ee import E2EEManager, E2EEOptions, encryption_options
 from .event_stream import RoomEmitter
 from .participant import (
     ConnectionQuality,
@@ -152,7 +152,7 @@ class Room(RoomEmitter):
         self._local_participant: LocalParticipant | None = None
         self._connection_state: ConnectionState.ValueType = ConnectionState.CONN_DISCONNECTED
         self._connecting = False
-        self._e2ee_manager = E2EEManager(None)
+        self._e2ee_manager = E2EEManager(None, None)
         self.stream_handlers = StreamHandlers()
         self.rpc_registry = RpcRegistry()
 
@@ -175,19 +175,19 @@ class Room(RoomEmitter):
         if self._connecting or self.isconnected():
             raise ConnectError("this room is connected already; disconnect first, or use another Room")
         options = options or RoomOptions()
-        previous = (self._session, self._local_participant, self.rpc_registry)
+        previous = (self._session, self._local_participant, self.rpc_registry, self._e2ee_manager)
         self.rpc_registry = RpcRegistry()
         session = Session(self, _session_options(options))
         self._connecting = True
         try:
             self._session = session
+            self._e2ee_manager = E2EEManager(session.encryption, options.encryption or options.e2ee)
             await session.connect(url, token)
         except BaseException:
-            self._session, self._local_participant, self.rpc_registry = previous
+            self._session, self._local_participant, self.rpc_registry, self._e2ee_manager = previous
             raise
         finally:
             self._connecting = False
-        self._e2ee_manager = E2EEManager(options.encryption or options.e2ee)
         self._connection_state = ConnectionState.CONN_CONNECTED
 
     async def __aenter__(self) -> Room:
@@ -246,6 +246,7 @@ class Room(RoomEmitter):
 
     @property
     def e2ee_manager(self) -> E2EEManager:
+        """Keys and cryptors of this room; of the last connect."""
         return self._e2ee_manager
 
     @property
@@ -428,7 +429,7 @@ def _session_options(options: RoomOptions) -> SessionOptions:
         if options.data_stream is None
         else options.data_stream.max_payload_byte_length,
         connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S if timeout is None else timeout,
-        encrypted=options.encryption is not None or options.e2ee is not None,
+        encryption=encryption_options(options.encryption, options.e2ee),
         transport_policy=_TRANSPORT_POLICIES[rtc.ice_transport_type],
         gather_continually=rtc.continual_gathering_policy
         == proto_room.ContinualGatheringPolicy.GATHER_CONTINUALLY,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from client_fakes import TIMEOUT_S, FakePeers, SignalServer
@@ -115,13 +114,22 @@ async def test_a_port_that_hangs_up(peers: FakePeers) -> None:
             await rtc.Room().connect(f"ws://127.0.0.1:{port}", "token")
 
 
-@pytest.mark.parametrize("options", [{"e2ee": rtc.E2EEOptions()}, {"encryption": rtc.E2EEOptions()}])
-async def test_encryption_is_refused_rather_than_left_out(
-    server: SignalServer, peers: FakePeers, options: dict[str, Any]
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (rtc.KeyProviderOptions(key_ring_size=0), "key_ring_size is 0"),
+        (rtc.KeyProviderOptions(key_ring_size=257), "key_ring_size is 257"),
+        (rtc.KeyProviderOptions(ratchet_window_size=-1), "ratchet_window_size is -1"),
+        (rtc.KeyProviderOptions(key_derivation_function=7), "key_derivation_function is 7"),  # type: ignore[arg-type]
+    ],
+)
+async def test_options_of_encryption_that_make_no_sense(
+    server: SignalServer, peers: FakePeers, options: rtc.KeyProviderOptions, words: str
 ) -> None:
-    with pytest.raises(errors.UnsupportedOptionError, match="nothing was sent in the clear") as raised:
-        await rtc.Room().connect(server.url, "token", rtc.RoomOptions(**options))
-    assert isinstance(raised.value, NotImplementedError)
+    with pytest.raises(ValueError, match=words):
+        await rtc.Room().connect(
+            server.url, "token", rtc.RoomOptions(encryption=rtc.E2EEOptions(key_provider_options=options))
+        )
     assert server.connections.empty()
     assert peers.made == []
 

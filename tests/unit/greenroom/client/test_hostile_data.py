@@ -11,7 +11,10 @@ from livekit.protocol import models
 
 from greenroom.client.data import DataReceiver
 from greenroom.client.early_data import EarlyData
+from greenroom.client.encryption import Encryption
+from greenroom.client.options import EncryptionOptions
 from greenroom.client.publisher import LOSSY, RELIABLE
+from greenroom.client.state import ParticipantState
 
 _PACKETS = [
     models.DataPacket(
@@ -29,6 +32,10 @@ _PACKETS = [
     models.DataPacket(chat_message=models.ChatMessage(id="i", message="m")),
     models.DataPacket(rpc_request=models.RpcRequest(id="i", method="m", payload="p")),
     models.DataPacket(stream_header=models.DataStream.Header(stream_id="s", total_length=3)),
+    models.DataPacket(
+        participant_identity="a",
+        encrypted_packet=models.EncryptedPacket(iv=b"i" * 12, encrypted_value=b"c" * 40),
+    ),
 ]
 
 
@@ -38,9 +45,10 @@ class _Facade:
 
 
 def _receiver(emitted: list[tuple[Any, ...]]) -> DataReceiver:
-    known = SimpleNamespace(facade="Alice")
+    known = ParticipantState(models.ParticipantInfo(sid="PA_a", identity="a"), facade="Alice")
     state = SimpleNamespace(participant=lambda identity="", sid="": known if identity == "a" else None)
     session: Any = SimpleNamespace(state=state, facade=_Facade(), emit=lambda *event: emitted.append(event))
+    session.encryption = Encryption(session, EncryptionOptions(shared_key=b"key", derivation="hkdf"))
     never = SimpleNamespace(cancel=lambda: None)
     return DataReceiver(session, EarlyData(lambda _delay_s, _function: never))
 

@@ -1,0 +1,151 @@
+"""End-to-end encryption of data packets (LiveKit's `EncryptedPacket`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import models
+
+from greenroom import _engine
+
+from .encryption import Encryption
+from .errors import PublishDataError
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_logger = logging.getLogger("livekit")
+
+ENCRYPTED = "encrypted_packet"
+ENCRYPTABLE = frozenset(
+    field.name
+    for field in models.EncryptedPacketPayload.DESCRIPTOR.fields
+    if field.name in models.DataPacket.DESCRIPTOR.fields_by_name
+)
+"""Kinds of packets that are encrypted; the others always go in the clear."""
+MAX_WAITING = 1024
+"""Packets of one sender that wait for its key; further ones are dropped."""
+
+Deliver = Callable[[models.DataPacket, bool], None]
+
+
+def seal(encryption: Encryption, packet: models.DataPacket) -> None:
+    """Encrypt the packet in place when the room's data is encrypted. PublishDataError without a key."""
+    kind = packet.WhichOneof("value") or ""
+    if not encryption.encrypts_data or kind not in ENCRYPTABLE:
+        return
+    payload = models.EncryptedPacketPayload()
+    getattr(payload, kind).CopyFrom(getattr(packet, kind))
+    identity = packet.participant_identity
+    try:
+        iv, key_index, sealed = encryption.keys.seal_data(identity, payload.SerializeToString())
+    except _engine.EngineError as error:
+        raise PublishDataError(f"data can't be encrypted for {identity!r}: {error}") from error
+    packet.encrypted_packet.CopyFrom(
+        models.EncryptedPacket(
+            encryption_type=models.Encryption.Type.GCM,
+            iv=iv,
+            key_index=key_index,
+            encrypted_value=sealed,
+        )
+    )
+
+
+class DataDecryptor:
+    """Decrypts what arrives, in order per sender: while the keys that a sender may have ratcheted to are derived, its
+    later packets wait."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: dict[str, deque[tuple[models.DataPacket, bool]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, packet: models.DataPacket, reliable: bool, deliver: Deliver) -> None:
+        """`deliver` gets the decrypted packet, now or in a moment; nothing when it can't be decrypted."""
+        encryption = self._session.encryption
+        identity = self._sender(packet)
+        if encryption.options is None:
+            _logger.warning("skipped an encrypted data packet of %r: this room has no encryption", identity)
+            return
+        waiting = self._waiting.get(identity)
+        if waiting is not None:
+            if len(waiting) < MAX_WAITING:
+                waiting.append((packet, reliable))
+            else:
+                _logger.warning("dropped data of %r: %d packets wait for its key", identity, len(waiting))
+            return
+        if not self._open(identity, packet, reliable, deliver):
+            self._waiting[identity] = deque([(packet, reliable)])
+            task = asyncio.ensure_future(self._search(identity, deliver))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """What waits is dropped."""
+        self._waiting.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    def _sender(self, packet: models.DataPacket) -> str:
+        if packet.participant_identity:
+            return packet.participant_identity
+        sender = self._session.state.participant(sid=packet.participant_sid)
+        return "" if sender is None else sender.identity
+
+    def _open(self, identity: str, packet: models.DataPacket, reliable: bool, deliver: Deliver) -> bool:
+        """False when a key has to be searched for first."""
+        sealed = packet.encrypted_packet
+        try:
+            plain = self._session.encryption.keys.open_data(
+                identity, sealed.iv, sealed.key_index, sealed.encrypted_value, search=False
+            )
+        except _engine.EngineError as error:
+            _logger.warning("skipped a data packet of %r that can't be decrypted: %s", identity, error)
+            return True
+        if plain is None:
+            return False
+        _deliver(identity, packet, plain, reliable, deliver)
+        return True
+
+    async def _search(self, identity: str, deliver: Deliver) -> None:
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting[identity]
+        keys = self._session.encryption.keys
+        while waiting:
+            packet, reliable = waiting.popleft()
+            if self._open(identity, packet, reliable, deliver):
+                continue
+            sealed = packet.encrypted_packet
+            search = partial(
+                keys.open_data, identity, sealed.iv, sealed.key_index, sealed.encrypted_value, search=True
+            )
+            try:
+                plain = await loop.run_in_executor(None, search)
+            except _engine.EngineError as error:
+                _logger.warning("skipped a data packet of %r that can't be decrypted: %s", identity, error)
+                continue
+            if plain is not None and not self._session.closed:
+                _deliver(identity, packet, plain, reliable, deliver)
+        self._waiting.pop(identity, None)
+
+
+def _deliver(
+    identity: str, packet: models.DataPacket, plain: bytes, reliable: bool, deliver: Deliver
+) -> None:
+    payload = models.EncryptedPacketPayload()
+    try:
+        payload.ParseFromString(plain)
+    except DecodeError as error:
+        _logger.warning("skipped a data packet of %r: what was encrypted is no payload: %s", identity, error)
+        return
+    kind = payload.WhichOneof("value") or ""
+    if kind not in ENCRYPTABLE:
+        return
+    getattr(packet, kind).CopyFrom(getattr(payload, kind))
+    deliver(packet, reliable)
