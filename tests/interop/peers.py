@@ -14,6 +14,8 @@ import pytest
 
 LIVEKIT_SERVER_VERSION = "v1.13.4"
 OFFICIAL_SDK_VERSION = "1.2.1"
+LIVEKIT_CLIENT_VERSION = "2.23.0"
+PLAYWRIGHT_VERSION = "1.65.1"
 AGENTS_VERSION = "1.8.9"
 NODE_SDK_VERSION = "1.1.0"
 
@@ -141,3 +143,37 @@ def go_peer_binary() -> Path:
 def sdk_python(name: str) -> Path:
     """The interpreter whose `livekit.rtc` is ours ("greenroom") or the official one ("official")."""
     return official_sdk_python() if name == "official" else Path(sys.executable)
+
+
+def chromium_binary() -> Path:
+    """Debian's Chromium; installed when it is missing and this user may."""
+    found = shutil.which("chromium")
+    if found is None:
+        if shutil.which("apt-get") is None or os.geteuid() != 0:
+            _unavailable("Chromium is missing; type: sudo apt-get install -y chromium")
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+            if ran.returncode != 0:
+                _unavailable(f"{' '.join(command)} failed:\n{ran.stderr[-2000:]}")
+        found = shutil.which("chromium") or "/usr/bin/chromium"
+    return Path(found)
+
+
+def livekit_client_modules() -> Path:
+    """A node_modules folder with livekit-client, and playwright-core to drive a browser; made when it is not cached."""
+    directory = _CACHE / f"livekit-client-{LIVEKIT_CLIENT_VERSION}"
+    complete = directory / "complete"
+    if complete.exists():
+        return directory / "node_modules"
+    if shutil.which("npm") is None:
+        _unavailable("livekit-client can't be installed: no npm on PATH (apt-get install npm)")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    packages = [f"livekit-client@{LIVEKIT_CLIENT_VERSION}", f"playwright-core@{PLAYWRIGHT_VERSION}"]
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
+    installed = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    if installed.returncode != 0:
+        _unavailable(f"npm install {' '.join(packages)} failed:\n{installed.stderr[-2000:]}")
+    complete.touch()
+    return directory / "node_modules"

@@ -11,6 +11,9 @@ use crate::{Derivation, KeyOwner, KeyProvider, KeyProviderOptions};
 /// Written by `tests/vectors/make_livekit_client.mjs` with livekit-client 2.23.0.
 const LIVEKIT_CLIENT: &str = include_str!("../tests/vectors/livekit_client.txt");
 
+/// What a browser got from the official SDK (`livekit` 1.2.1) through livekit-server 1.13.4, before decryption.
+const OFFICIAL_SDK: &str = include_str!("../tests/vectors/official_sdk.txt");
+
 struct Vector {
     codec: String,
     derivation: Derivation,
@@ -37,7 +40,7 @@ fn vectors(file: &str) -> Vec<Vector> {
             material: unhex(fields[2]),
             ratchets: fields[3].parse().unwrap(),
             key_index: fields[4].parse().unwrap(),
-            plain: unhex(fields[5]),
+            plain: unhex(fields[5].trim_matches('-')),
             sealed: unhex(fields[6]),
         }
     };
@@ -129,6 +132,19 @@ fn frames_are_encrypted_to_the_bytes_of_livekit_client() {
         let (keys, iv) = (vector.keys(), vector.iv(codec));
         let sealed = frame::seal(keys.cipher(), vector.key_index, iv, codec, &vector.plain).unwrap();
         assert_eq!(sealed, vector.sealed, "{codec:?}");
+    }
+}
+
+#[test]
+fn frames_of_the_official_sdk_are_opened_and_encrypted_again_to_the_same_bytes() {
+    for vector in vectors(OFFICIAL_SDK) {
+        let codec = frame_codec(&vector.codec).unwrap();
+        let (keys, iv) = (vector.keys(), vector.iv(codec));
+        let sealed = SealedFrame::parse(codec, &vector.sealed).unwrap();
+        assert!(sealed.has_usual_iv());
+        let plain = sealed.open(keys.cipher()).expect("its key");
+        let again = frame::seal(keys.cipher(), sealed.key_index, iv, codec, &plain).unwrap();
+        assert_eq!(again, vector.sealed, "{codec:?}");
     }
 }
 

@@ -22,10 +22,6 @@ class InvalidUrlError(ConnectError):
     """The server URL can't be used."""
 
 
-class UnsupportedOptionError(ConnectError, NotImplementedError):
-    """An option was given that this version can't honour."""
-
-
 class ServerUnreachableError(ConnectError):
     """No connection to the server's address: refused, no such host, no route."""
 
