@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 import time
 from collections.abc import AsyncIterator
 
 import pytest
+from descriptors import open_descriptors
 
 pytest.register_assert_rewrite("event_cases", "reconnect_cases", "room_cases", "room_tools", "section_cases")
 
 _SETTLE_S = 5.0
 """Worker threads free sockets just after `close` has returned."""
-
-
-def open_descriptors() -> dict[str, str]:
-    """Sockets, pipes and event descriptors of this process, by number."""
-    found = {}
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue
-        if target.startswith(("socket:", "pipe:", "anon_inode:")):
-            found[number] = target
-    return found
 
 
 async def _warm_up() -> None:

@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(accepted[1], Ok(SendOutcome::Queued { wake: false }));
         assert_eq!(
             accepted.len(),
-            RELIABLE_LIMIT_BYTES / (60_000 + MESSAGE_OVERHEAD_BYTES)
+            RELIABLE_LIMIT_BYTES.0 / (60_000 + MESSAGE_OVERHEAD_BYTES)
         );
         assert_eq!(reliable.buffered_amount(), accepted.len() * 60_000);
         assert_eq!(
