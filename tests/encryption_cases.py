@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from typing import Any
 
 import pytest
-from room_tools import GREEN, RED, Ear, Events, Rooms, camera, microphone, wait_for_picture, within
+from room_tools import (
+    GREEN,
+    RED,
+    Ear,
+    Events,
+    Rooms,
+    camera,
+    microphone,
+    running,
+    wait_for_picture,
+    within,
+)
 
 from livekit import rtc
 
@@ -171,12 +184,16 @@ async def test_encryption_can_be_switched_off_and_on(rooms: Rooms) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["encryption", "e2ee"])
-async def test_one_spelling_encrypts_data_and_the_other_media_alone(rooms: Rooms, spelling: str) -> None:
+async def test_one_spelling_encrypts_data_packets_and_the_other_tracks_alone(
+    rooms: Rooms, spelling: str
+) -> None:
     options = rtc.RoomOptions(**{spelling: encrypted().encryption})  # type: ignore[arg-type]
     alice, _ = await rooms.join("alice", options)
     _, events = await rooms.join("mallory")
     async with microphone(alice) as (published, _):
         assert published.encryption_type == rtc.EncryptionType.GCM
+    data_track = await alice.local_participant.publish_data_track(name="positions")
+    assert data_track.info.uses_e2ee
     await alice.local_participant.publish_data(b"secret?")
     alice.e2ee_manager.set_enabled(False)
     await alice.local_participant.publish_data(b"clear")
@@ -198,8 +215,6 @@ async def test_calls_and_streams_are_encrypted_with_the_room(rooms: Rooms) -> No
         texts.append(await reader.read_all())
         await bob.local_participant.send_text("got it", topic="answer")
 
-    import asyncio
-
     tasks: list[asyncio.Task[None]] = []
     answered = asyncio.Event()
     bob.local_participant.register_rpc_method("echo", echo)
@@ -214,6 +229,53 @@ async def test_calls_and_streams_are_encrypted_with_the_room(rooms: Rooms) -> No
     reply = alice.local_participant.perform_rpc(destination_identity="bob", method="echo", payload="hi")
     assert await within(reply) == "hi"
     assert done.of("data_received") == []
+
+
+async def push_frames(track: rtc.LocalDataTrack) -> None:
+    """Until cancelled: the first ones may go before the server knows of a subscription."""
+    for number in itertools.count():
+        track.try_push(rtc.DataTrackFrame(b"frame" * 5_000, user_timestamp=number))
+        await asyncio.sleep(0.01)
+
+
+async def test_data_tracks_are_encrypted_with_the_room(rooms: Rooms) -> None:
+    alice, _ = await rooms.join("alice", encrypted())
+    _, bobs = await rooms.join("bob", encrypted())
+    carol, carols = await rooms.join("carol", encrypted(b"another"))
+    _, eves = await rooms.join("eve")
+    track = await alice.local_participant.publish_data_track(name="positions")
+    assert track.info.uses_e2ee
+    bobs_stream, carols_stream, eves_stream = [
+        (await events.wait("data_track_published"))[0].subscribe() for events in (bobs, carols, eves)
+    ]
+    (remote,) = bobs.of("data_track_published")[0]
+    assert remote.info.uses_e2ee
+    async with running(push_frames(track)):
+        locked_out = [asyncio.ensure_future(stream.read()) for stream in (carols_stream, eves_stream)]
+        frame = await within(bobs_stream.read())
+        assert frame is not None
+        assert frame.payload == b"frame" * 5_000
+        await reached(carols, "alice", DECRYPTION_FAILED)
+        key_provider(carol).set_shared_key(b"a passphrase", 0)
+        late = await within(locked_out[0])
+        assert late is not None
+        assert late.payload == b"frame" * 5_000
+        assert late.user_timestamp is not None
+        assert late.user_timestamp > 0
+        await reached(carols, "alice", OK)
+        assert carols_stream.dropped_frames > 0
+        assert not locked_out[1].done()
+        assert eves_stream.dropped_frames > 0
+        # It was announced as encrypted and is never sent in the clear; the next one may be.
+        alice.e2ee_manager.set_enabled(False)
+        seen = len(bobs.of("e2ee_state_changed"))
+        await within(bobs_stream.read())
+        clear = await alice.local_participant.publish_data_track(name="clear")
+        assert not clear.info.uses_e2ee
+        assert len(bobs.of("e2ee_state_changed")) == seen
+        assert not locked_out[1].done()
+        eves_stream.close()
+        assert await within(locked_out[1]) is None
 
 
 async def test_a_muted_encrypted_track_ends_quietly_and_comes_back(rooms: Rooms) -> None:

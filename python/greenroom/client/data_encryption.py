@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -106,31 +105,35 @@ class DataDecryptor:
                 identity, sealed.iv, sealed.key_index, sealed.encrypted_value, search=False
             )
         except _engine.EngineError as error:
-            _logger.warning("skipped a data packet of %r that can't be decrypted: %s", identity, error)
+            self._failed(identity, error)
             return True
         if plain is None:
             return False
+        self._session.encryption.data_opened(identity)
         _deliver(identity, packet, plain, reliable, deliver)
         return True
 
+    def _failed(self, identity: str, error: _engine.EngineError) -> None:
+        self._session.encryption.data_failed(identity, error)
+        _logger.warning("skipped a data packet of %r that can't be decrypted: %s", identity, error)
+
     async def _search(self, identity: str, deliver: Deliver) -> None:
-        loop = asyncio.get_running_loop()
         waiting = self._waiting[identity]
-        keys = self._session.encryption.keys
+        encryption = self._session.encryption
         while waiting:
             packet, reliable = waiting.popleft()
             if self._open(identity, packet, reliable, deliver):
                 continue
             sealed = packet.encrypted_packet
-            search = partial(
-                keys.open_data, identity, sealed.iv, sealed.key_index, sealed.encrypted_value, search=True
-            )
             try:
-                plain = await loop.run_in_executor(None, search)
+                plain = await encryption.search_key(
+                    identity, sealed.iv, sealed.key_index, sealed.encrypted_value
+                )
             except _engine.EngineError as error:
-                _logger.warning("skipped a data packet of %r that can't be decrypted: %s", identity, error)
+                self._failed(identity, error)
                 continue
             if plain is not None and not self._session.closed:
+                encryption.data_opened(identity)
                 _deliver(identity, packet, plain, reliable, deliver)
         self._waiting.pop(identity, None)
 

@@ -42,10 +42,12 @@ class DataTrackReader:
             popped = self._stream.pop()
             if popped is not None:
                 payload, user_timestamp, encryption = popped
-                frame = self._track.unseal(payload, encryption)
-                if frame is not None:
-                    return frame, user_timestamp
+                # Counted at first: the caller may be cancelled while a key is derived.
                 self._undecrypted += 1
+                frame = await self._track.open(payload, encryption)
+                if frame is not None:
+                    self._undecrypted -= 1
+                    return frame, user_timestamp
                 continue
             if self._ended:
                 self.close()

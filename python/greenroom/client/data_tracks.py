@@ -5,32 +5,24 @@ Frames become packets, and packets frames, in the engine; here is who publishes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
+from .data_track_encryption import FrameCipher
 from .local_data_tracks import LocalDataTracks
 from .remote_data_tracks import RemoteDataTracks
 
 if TYPE_CHECKING:
     from .session import Session
 
-Seal = Callable[[bytes], tuple[bytes, int, bytes]]
-"""From a frame to (ciphertext and tag, key index, IV of 12 bytes)."""
-Unseal = Callable[[str, bytes, int, bytes], bytes | None]
-"""From (publisher's identity, ciphertext and tag, key index, IV) to the frame; None when it can't be decrypted."""
-
 
 class DataTracks:
     """Made at each join; `close` ends all."""
 
-    def __init__(self, session: Session) -> None:
-        self.seal: Seal | None = None
-        """Set it before anything is published: frames are encrypted from then on."""
-        self.unseal: Unseal | None = None
-        """Without it frames of encrypted tracks are dropped."""
+    def __init__(self, session: Session, cipher: FrameCipher) -> None:
+        self.cipher = cipher
         self.local = LocalDataTracks(session, self)
         self.remote = RemoteDataTracks(session, self)
 

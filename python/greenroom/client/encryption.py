@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("livekit")
 
 _NONE = models.Encryption.Type.NONE
+# As livekit.rtc.EncryptionState.
+_OK, _DECRYPTION_FAILED, _MISSING_KEY, _INTERNAL_ERROR = 1, 3, 4, 6
 
 CryptorKey = tuple[str, str]
 """Participant's identity and track's SID."""
+
+
+class SearchError(_engine.EngineError):
+    """Decrypting was not possible here, whatever the key."""
 
 
 @dataclass(eq=False)
@@ -48,6 +55,8 @@ class Encryption:
         """Ends the frames that the server makes itself."""
         self.keys = _key_provider(options)
         self._entries: dict[CryptorKey, _Entry] = {}
+        self._data_states: dict[str, int] = {}
+        """Of participants whose data can't be decrypted, why."""
 
     async def prepare(self) -> None:
         """Have the shared key derived, so that not even the first frame has to wait for it."""
@@ -62,6 +71,38 @@ class Encryption:
     @property
     def encrypts_data(self) -> bool:
         return self.options is not None and self.options.data and self.enabled
+
+    # ---- data ----
+
+    async def search_key(self, identity: str, iv: bytes, key_index: int, data: bytes) -> bytes | None:
+        """Decrypt what `KeyProvider.open_data` has no derived key for: on another thread, the keys that the sender
+        may have ratcheted to are derived. EngineError when none fits, or no thread is to be had."""
+        search = partial(self.keys.open_data, identity, iv, key_index, data, search=True)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, search)
+        except RuntimeError as error:
+            raise SearchError(f"the key can't be searched for: {error}") from error
+
+    def data_failed(self, identity: str, error: _engine.EngineError) -> bool:
+        """A packet, or a frame of a data track, was dropped. Told when it is news: True then."""
+        if isinstance(error, SearchError):
+            state = _INTERNAL_ERROR
+        else:
+            state = _MISSING_KEY if str(error).startswith("there is no key") else _DECRYPTION_FAILED
+        if self._data_states.get(identity) == state:
+            return False
+        self._data_states[identity] = state
+        if self.options is not None:
+            self._session.gate.pass_through(self._state_changed, identity, state)
+        return True
+
+    def data_opened(self, identity: str) -> None:
+        """It works. Told only after a failure."""
+        if self._data_states.pop(identity, None) is not None:
+            self._session.gate.pass_through(self._state_changed, identity, _OK)
+
+    def participant_left(self, identity: str) -> None:
+        self._data_states.pop(identity, None)
 
     # ---- what users change ----
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
@@ -87,12 +87,8 @@ class LocalDataTracks:
         return track
 
     async def _ask(self, handle: int, name: str) -> models.DataTrackInfo:
-        gcm = self._tracks.seal is not None
-        request = proto.PublishDataTrackRequest(
-            pub_handle=handle,
-            name=name,
-            encryption=models.Encryption.Type.GCM if gcm else models.Encryption.Type.NONE,
-        )
+        encryption: Any = self._tracks.cipher.announced_type
+        request = proto.PublishDataTrackRequest(pub_handle=handle, name=name, encryption=encryption)
         future: asyncio.Future[models.DataTrackInfo] = asyncio.get_running_loop().create_future()
         self._waiting[handle] = (request, future)
         try:
@@ -189,9 +185,7 @@ class LocalDataTracks:
         session = self._session
         encryption: tuple[int, bytes] | None = None
         if track.info.encryption != models.Encryption.Type.NONE:
-            if self._tracks.seal is None:
-                raise PushFrameError("Failed to publish frame: the track is encrypted, and there is no key")
-            payload, key_index, iv = self._tracks.seal(payload)
+            payload, key_index, iv = self._tracks.cipher.seal(payload)
             encryption = (key_index, iv)
         ticks = int(asyncio.get_running_loop().time() * _CLOCK_RATE_HZ)
         link, channel = session.publisher.link, session.publisher.channels[DATA_TRACK]

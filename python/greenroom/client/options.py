@@ -17,7 +17,7 @@ class EncryptionOptions:
     encryption_type: int = 1
     """`models.Encryption.Type`, GCM; what tracks are announced with."""
     data: bool = True
-    """Data as well as media."""
+    """Packets as well as media and data tracks."""
     shared_key: bytes | None = field(default=None, repr=False)
     """None: a key per participant."""
     ratchet_salt: bytes = b"LKFrameEncryptionKey"

@@ -57,6 +57,7 @@ def remove(session: Session, participant: ParticipantState) -> None:
     for publication in list(participant.publications.values()):
         _remove_publication(session, publication)
     session.data_tracks.remote.listed(participant.identity, ())
+    session.encryption.participant_left(participant.identity)
     participant.info.state = _DISCONNECTED
     state = session.state
     state.remotes.pop(participant.identity, None)

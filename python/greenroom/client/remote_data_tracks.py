@@ -47,15 +47,17 @@ class RemoteDataTrack:
     def subscribe(self, buffer_frames: int | None) -> DataTrackReader:
         return self.tracks.subscribe(self, buffer_frames)
 
-    def unseal(self, payload: bytes, encryption: tuple[int, bytes] | None) -> bytes | None:
+    async def open(self, payload: bytes, encryption: tuple[int, bytes] | None) -> bytes | None:
         """The frame; None when it is not as the track promises, or can't be decrypted."""
-        return self.tracks.unseal(self, payload, encryption)
+        if self.info.encryption == models.Encryption.Type.NONE:
+            return payload if encryption is None else None
+        return await self.tracks.cipher.open(self.publisher_identity, payload, encryption)
 
 
 class RemoteDataTracks:
     def __init__(self, session: Session, tracks: DataTracks) -> None:
         self._session = session
-        self._tracks = tracks
+        self.cipher = tracks.cipher
         self._by_sid: dict[str, RemoteDataTrack] = {}
         self._handles: dict[int, str] = {}
         """From the handles that packets carry to track SIDs, as the server said last."""
@@ -210,15 +212,6 @@ class RemoteDataTracks:
         for link in self._session.connections.links:
             if link.alive:
                 link.peer.receive_data_tracks(DATA_TRACK, receivers)
-
-    def unseal(
-        self, track: RemoteDataTrack, payload: bytes, encryption: tuple[int, bytes] | None
-    ) -> bytes | None:
-        if track.info.encryption == models.Encryption.Type.NONE:
-            return payload if encryption is None else None
-        if encryption is None or self._tracks.unseal is None:
-            return None
-        return self._tracks.unseal(track.publisher_identity, payload, *encryption)
 
     def close(self) -> None:
         """The session ended: readers get what has come, then the end."""

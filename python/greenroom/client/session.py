@@ -21,6 +21,7 @@ from .addresses import Addresses
 from .connections import Connections, DualConnections, Hooks, SingleConnection, trickle
 from .data import DataReceiver, DataSender
 from .data_kinds import DataKinds
+from .data_track_encryption import DataTrackCipher
 from .data_tracks import DataTracks
 from .encryption import Encryption
 from .errors import (
@@ -231,7 +232,7 @@ class Session:
         self.addresses.moved(join.alternative_url)
         self.encryption.server_trailer = join.sif_trailer
         self.data_kinds = DataKinds(self)
-        self.data_tracks = DataTracks(self)
+        self.data_tracks = DataTracks(self, DataTrackCipher(self))
         self.media = MediaTracks(self)
         participants.fill(self, list(join.other_participants))
         if join.room.sid:

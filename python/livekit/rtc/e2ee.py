@@ -200,7 +200,7 @@ def _index(key_index: int) -> int:
 
 
 def encryption_options(encryption: E2EEOptions | None, e2ee: E2EEOptions | None) -> EncryptionOptions | None:
-    """What the session is given: `encryption` (media and data), or else `e2ee` (media alone). ValueError for an option
+    """What the session is given: `encryption` (media and data), or else `e2ee` (all but packets). ValueError for an option
     that makes no sense."""
     from greenroom.client.options import EncryptionOptions
 

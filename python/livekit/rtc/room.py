@@ -94,8 +94,8 @@ class RoomOptions:
     """How to join.
 
     `auto_subscribe`: receive every track. `dynacast`: stop encoding layers nobody watches. `encryption`
-    encrypts
-    media and data, `e2ee` media alone. `connect_timeout`: seconds for the whole of `connect` (None: 15).
+    encrypts media and data, `e2ee` media and data tracks alone. `connect_timeout`: seconds for the whole of `connect`
+    (None: 15).
     `single_peer_connection`: one peer connection for both directions, where the server has that (False: never;
     None: as if True).
     `ssl_context`: how TLS is done, to the server and to `turns:` servers; for an authority of one's own

@@ -30,6 +30,19 @@ class Peer:
         return self.takes
 
 
+class Cipher:
+    """Turns frames round."""
+
+    def __init__(self) -> None:
+        self.announced_type = models.Encryption.Type.NONE
+
+    def seal(self, payload: bytes) -> tuple[bytes, int, bytes]:
+        return payload[::-1], 3, b"i" * 12
+
+    async def open(self, identity: str, payload: bytes, encryption: tuple[int, bytes] | None) -> bytes | None:
+        return None if encryption is None else f"{identity} {encryption[0]} ".encode() + payload[::-1]
+
+
 class FakeSession:
     """What data tracks need of a session."""
 
@@ -46,7 +59,7 @@ class FakeSession:
         link = SimpleNamespace(alive=True, peer=self.peer, is_open=lambda channel: True)
         self.connections = SimpleNamespace(links=[link])
         self.publisher = SimpleNamespace(link=link, channels={"_data_track": 3})
-        self.tracks = DataTracks(self)  # type: ignore[arg-type]
+        self.tracks = DataTracks(self, Cipher())  # type: ignore[arg-type]
 
     async def _nothing(self, *_: Any) -> None:
         pass
@@ -223,9 +236,11 @@ async def test_a_withdrawn_permission_unpublishes(session: FakeSession) -> None:
     assert not track.published
 
 
-async def test_frames_are_sealed_when_there_is_a_seal(session: FakeSession) -> None:
-    session.tracks.seal = lambda frame: (frame[::-1], 3, b"i" * 12)
+async def test_frames_of_a_track_that_is_announced_as_encrypted_are_sealed(session: FakeSession) -> None:
+    session.tracks.cipher.announced_type = models.Encryption.Type.GCM  # type: ignore[misc]
     track = await publish(session)
+    # It was announced as encrypted, and stays so.
+    session.tracks.cipher.announced_type = models.Encryption.Type.NONE  # type: ignore[misc]
     track.push(b"abc", None)
     assert session.peer.pushed == [(b"cba", (3, b"i" * 12))]
     session.peer.takes = False
@@ -237,9 +252,7 @@ async def test_frames_are_opened_or_dropped(session: FakeSession) -> None:
     remote = session.tracks.remote
     remote.listed("bob", [info("DTR_1"), info("DTR_2", 2, "m", encryption=models.Encryption.Type.GCM)])
     clear, sealed = remote.of("bob")
-    assert clear.unseal(b"abc", None) == b"abc"
-    assert clear.unseal(b"abc", (1, b"")) is None
-    assert sealed.unseal(b"abc", None) is None
-    assert sealed.unseal(b"abc", (1, b"")) is None
-    session.tracks.unseal = lambda who, frame, key, iv: f"{who} {key}".encode() + frame
-    assert sealed.unseal(b"abc", (1, b"")) == b"bob 1abc"
+    assert await clear.open(b"abc", None) == b"abc"
+    assert await clear.open(b"abc", (1, b"")) is None
+    assert await sealed.open(b"abc", None) is None
+    assert await sealed.open(b"cba", (1, b"")) == b"bob 1 abc"
