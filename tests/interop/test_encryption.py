@@ -92,6 +92,14 @@ def test_data_arrives_whole_and_in_order(measured: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(900)
+def test_frames_of_a_data_track_arrive_before_and_after_the_key_changes(measured: dict[str, Any]) -> None:
+    # With either spelling, though `e2ee` leaves packets clear.
+    expected = {"uses_e2ee": True, "whole": True}
+    assert measured["frames"] == expected
+    assert measured["last_frames"] == expected
+
+
+@pytest.mark.timeout(900)
 def test_encryption_is_announced_and_told(measured: dict[str, Any]) -> None:
     assert measured["types"] == [1, 1]
     assert ["publish", 1] in measured["states"]
