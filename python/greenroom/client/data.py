@@ -60,6 +60,8 @@ class DataSender:
         self._sent_without_yield = 0
         self._replay = ReplayBuffer()
         self._to_send_again: list[bytes] = []
+        self._doubtful_until = 0
+        """The last packet that was sent before the path was known to be silent."""
         """Of a session that was lost: packets that nobody acknowledged."""
 
     async def send(self, packet: models.DataPacket, *, reliable: bool, urgent: bool = False) -> None:
@@ -167,22 +169,22 @@ class DataSender:
         await self._send_all(self._replay.after(last_sequence))
 
     def forget_acknowledged(self) -> None:
-        """The path may be dead: note what got through while the engine can still tell."""
+        """The path is silent: note what got through while the engine can still tell. What was sent before may have
+        arrived all the same, for the way there and the way back can die one by one; nobody can tell."""
         publisher = self._session.publisher
         if publisher.link.alive:
             with contextlib.suppress(_engine.EngineError):
                 self._replay.trim(publisher.link.peer.buffered_amount(publisher.channels[RELIABLE]))
+        self._doubtful_until = self._sequence
 
     def session_lost(self) -> None:
-        """The session ends, and another follows: its sequence begins anew. What was sent into a path that had
-        been dead for a while will be sent again. Otherwise nobody can tell what the server passed on before it
+        """The session ends, and another follows: its sequence begins anew. What was sent into a path that was
+        known to be dead will be sent again. Otherwise nobody can tell what the server passed on before it
         ended the session, and no packet may arrive twice."""
         if self._session.publisher.link.was_silent:
-            self.forget_acknowledged()
-            self._to_send_again += self._replay.take()
-        else:
-            self._replay.take()
-        self._sequence = 0
+            self._to_send_again += self._replay.after(self._doubtful_until)
+        self._replay.take()
+        self._sequence = self._doubtful_until = 0
 
     async def send_again(self) -> None:
         """In the new session, before anything else."""

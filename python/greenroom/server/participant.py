@@ -264,12 +264,15 @@ class Participant:
         self.room.became_active(self)
 
     def path_changed(self, connection: MediaConnection, ice_state: str) -> None:
-        """A media path came up or died. A dead one is revived by a resume, within a grace time."""
+        """A media path came up, died or was closed by the client (whose leave may have been lost). A resume revives
+        it, within a grace time."""
+        ended = ice_state in ("failed", "closed")
         if ice_state == "connected":
             self._end_grace()
-        elif ice_state == "failed" and self.was_active and not self.closed and self._grace_timer is None:
-            _logger.info("the media path of %s in room %s is dead", self.identity, self.room.name)
-            self._ask_to_resume()
+        elif ended and self.was_active and not self.closed and self._grace_timer is None:
+            _logger.info("the media path of %s in room %s is %s", self.identity, self.room.name, ice_state)
+            if ice_state == "failed":
+                self._ask_to_resume()
             loop = asyncio.get_running_loop()
             reason = models.DisconnectReason.CONNECTION_TIMEOUT
             self._grace_timer = loop.call_later(RESUME_GRACE_S, self.room.remove, self, reason)

@@ -148,6 +148,9 @@ class DataTrackStream:
     async def aclose(self) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"rtc.DataTrackStream(dropped_frames={self.dropped_frames})"
+
     async def __aenter__(self) -> DataTrackStream:
         return self
 

@@ -46,7 +46,7 @@ def test_what_is_not_acknowledged_is_kept_in_order(operations: list[Any], data: 
 
 
 def _receiver(delivered: list[tuple[str, int]]) -> DataReceiver:
-    session: Any = SimpleNamespace()
+    session: Any = SimpleNamespace(state=SimpleNamespace(participant=lambda **_: None))
     receiver = DataReceiver(session)
     receiver.handlers = {
         "chat_message": lambda packet, _: delivered.append(

@@ -153,6 +153,21 @@ async def test_dead_media_path_asks_to_resume_and_waits(
     assert update.disconnect_reason == models.DisconnectReason.CONNECTION_TIMEOUT
 
 
+async def test_a_client_that_closed_its_path_is_gone_though_its_leave_was_lost(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.05)
+    anna, bob = await harness.join("anna"), await harness.join("bob")
+    anna.activate()
+
+    anna.subscriber.emit(_engine.ICE_STATE, "closed")
+
+    update = await bob.update_of("anna")
+    while update.state != models.ParticipantInfo.State.DISCONNECTED:
+        update = await bob.update_of("anna")
+    assert update.disconnect_reason == models.DisconnectReason.CONNECTION_TIMEOUT
+
+
 async def test_revived_media_path_keeps_the_session(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
