@@ -194,6 +194,11 @@ impl Sctp {
             self.close_finished();
         }
         self.flush(now, sink);
+        // A burst of acknowledgements may let go of more than the association was given.
+        while self.is_established && self.has_room() && self.has_queued() {
+            self.send_queued();
+            self.flush(now, sink);
+        }
     }
 
     fn flush(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) {

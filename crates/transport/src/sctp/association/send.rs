@@ -94,7 +94,13 @@ impl Sctp {
         }
     }
 
-    fn has_room(&self) -> bool {
+    /// Messages that could go now.
+    pub(super) fn has_queued(&self) -> bool {
+        let mut channels = self.channels.values();
+        channels.any(|channel| channel.may_send() && !channel.queue.is_empty())
+    }
+
+    pub(super) fn has_room(&self) -> bool {
         let unsent = self.association.as_ref().map_or(0, Association::unsent_bytes);
         unsent < UNSENT_BYTES
     }
