@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::handles::Handle;
 
 /// A frame that begins while a subscriber's channel holds more than this is dropped for it.
-const WAITING_LIMIT_BYTES: usize = 64 * 1024;
+const WAITING_LIMIT_BYTES: usize = 128 * 1024;
 /// Of the first byte of a packet: it begins a frame.
 const START: u8 = 1 << 4;
 
