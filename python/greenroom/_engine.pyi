@@ -262,10 +262,13 @@ class Peer:
         """New local (ufrag, pwd) for the next offer or answer."""
     def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
         """Before `set_remote` or after. The channel's number; CHANNEL_OPEN follows."""
-    def send(self, channel: int, data: bytes) -> bool:
-        """Queue one binary message. False when a reliable channel's queue is full (256 KiB to 1 MiB): nothing was queued, CHANNEL_WRITABLE follows.
-        On a lossy channel (256 KiB) the oldest messages that wait make room for it; they are counted in `dropped_messages`.
+    def send(self, channel: int, data: bytes, *, hold: bool = False) -> bool:
+        """Queue one binary message. False when a reliable channel's queue is full (256 KiB to 1 MiB by the path's rate): nothing was
+        queued, CHANNEL_WRITABLE follows. On a lossy channel (256 KiB) the oldest messages that wait make room for it; they are counted
+        in `dropped_messages`. `hold`: the worker need not know yet; call `flush` soon, so that several go together.
         EngineError when empty or larger than the remote's max_message_size (at most 65,536), or the channel is closed or unknown."""
+    def flush(self) -> None:
+        """Let messages go that were queued with `hold`. Harmless when there are none."""
     def buffered_amount(self, channel: int) -> int:
         """Bytes queued or not yet acknowledged."""
     def dropped_messages(self, channel: int) -> int:

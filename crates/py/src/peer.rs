@@ -5,6 +5,7 @@ mod feed;
 mod receiver;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greenroom_media::video::Codec;
@@ -41,6 +42,8 @@ pub struct Peer {
     handle: u64,
     backend: Arc<PeerBackend>,
     channels: ChannelTable,
+    /// A message is queued that the worker has not been told of.
+    holds_wake: AtomicBool,
     credentials: Mutex<(String, String)>,
     feeds: Mutex<HashMap<String, Feed>>,
     data_tracks: DataTracks,
@@ -64,16 +67,20 @@ impl Peer {
         }
     }
 
-    /// True when the message was queued.
-    fn flush(&self, py: Python<'_>, outcome: SendOutcome) -> bool {
-        match outcome {
-            SendOutcome::Full => false,
-            SendOutcome::Queued { wake } => {
-                if wake {
-                    py.detach(|| self.backend.post(|peer, now| peer.flush_channels(now)));
-                }
-                true
-            }
+    /// True when the message was queued. The worker is told now, or with the next `flush` when it is to be held.
+    fn queued(&self, py: Python<'_>, outcome: SendOutcome, hold: bool) -> bool {
+        if let SendOutcome::Queued { wake: true } = outcome {
+            self.holds_wake.store(true, Ordering::Relaxed);
+        }
+        if !hold {
+            self.release(py);
+        }
+        outcome != SendOutcome::Full
+    }
+
+    fn release(&self, py: Python<'_>) {
+        if self.holds_wake.swap(false, Ordering::Relaxed) {
+            py.detach(|| self.backend.post(|peer, now| peer.flush_channels(now)));
         }
     }
 
@@ -114,6 +121,7 @@ impl Peer {
             handle,
             backend,
             channels,
+            holds_wake: AtomicBool::new(false),
             credentials: Mutex::new(credentials),
             feeds: Mutex::default(),
             data_tracks,
@@ -252,13 +260,14 @@ impl Peer {
         }
     }
 
-    fn send(&self, py: Python<'_>, channel: u32, data: &Bound<'_, PyBytes>) -> PyResult<bool> {
+    #[pyo3(signature = (channel, data, *, hold = false))]
+    fn send(&self, py: Python<'_>, channel: u32, data: &Bound<'_, PyBytes>, hold: bool) -> PyResult<bool> {
         if self.backend.is_closed() {
             return Err(closed("Peer"));
         }
         let sender = self.channels.get(channel).map_err(engine_error)?;
         let outcome = sender.send(data.as_bytes()).map_err(engine_error)?;
-        Ok(self.flush(py, outcome))
+        Ok(self.queued(py, outcome, hold))
     }
 
     #[pyo3(signature = (channel, track, payload, *, timestamp, user_timestamp = None, encryption = None))]
@@ -280,7 +289,11 @@ impl Peer {
         let payload = BufferBytes::new(payload)?;
         let packets = track.packetize(payload.as_slice(), timestamp, user_timestamp, encryption)?;
         let outcome = sender.send_group(packets).map_err(engine_error)?;
-        Ok(self.flush(py, outcome))
+        Ok(self.queued(py, outcome, false))
+    }
+
+    fn flush(&self, py: Python<'_>) {
+        self.release(py);
     }
 
     fn receive_data_tracks(

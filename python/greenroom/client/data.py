@@ -34,6 +34,8 @@ CHANNEL_TIMEOUT_S = 15.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Payload bytes of calls that wait for room in a channel; further calls fail at once."""
 _SENDS_BETWEEN_YIELDS = 64
+_HELD_BYTES = 16 * 1024
+"""Bytes of messages that may wait for the end of a turn of the event loop, to go together."""
 _ENGINE_WORD_TIMEOUT_S = 1.0
 _FLUSH_LIMIT_S = 0.4
 _FLUSH_POLL_S = 0.005
@@ -58,6 +60,9 @@ class DataSender:
         """Calls that wait for their turn, by channel: while there are any, nobody may overtake."""
         self._waiting_bytes = 0
         self._sent_without_yield = 0
+        self._turn_peer: _engine.Peer | None = None
+        """Where something was sent to in this turn of the event loop."""
+        self._held_bytes = 0
         self._replay = ReplayBuffer()
         self._to_send_again: list[bytes] = []
         self._doubtful_until = 0
@@ -153,7 +158,7 @@ class DataSender:
         data = packet.SerializeToString()
         link, channel = self._session.publisher.link, self._session.publisher.channels[label]
         try:
-            sent = link.peer.send(channel, data)
+            sent = self._hand_over(link.peer, channel, data)
         except _engine.EngineError as error:
             raise _ChannelGone(str(error)) from error
         if sent and label == RELIABLE:
@@ -161,6 +166,23 @@ class DataSender:
             if self._replay.add(self._sequence, data):
                 self._replay.trim(link.peer.buffered_amount(channel))
         return sent
+
+    def _hand_over(self, peer: _engine.Peer, channel: int, data: bytes) -> bool:
+        """The first message of a turn of the event loop goes at once; others of the turn follow together."""
+        if self._turn_peer is not peer:
+            self._turn_peer = peer
+            asyncio.get_running_loop().call_soon(self._end_turn, peer)
+            return peer.send(channel, data)
+        self._held_bytes += len(data)
+        hold = self._held_bytes < _HELD_BYTES
+        if not hold:
+            self._held_bytes = 0
+        return peer.send(channel, data, hold=hold)
+
+    def _end_turn(self, peer: _engine.Peer) -> None:
+        self._turn_peer = None
+        self._held_bytes = 0
+        peer.flush()
 
     # ---- reconnecting ----
 

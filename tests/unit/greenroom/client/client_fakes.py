@@ -49,6 +49,8 @@ class FakePeer:
         self.full = False
         self.restarts = 0
         self._restarted = asyncio.Event()
+        self.held = 0
+        """Messages queued that the worker was not told of."""
         self.unacknowledged = 0
         self.calls: list[tuple[str, Any]] = []
         self.remote: dict[str, Any] | None = None
@@ -97,11 +99,15 @@ class FakePeer:
         self.calls.append(("open_channel", (label, ordered, max_retransmits)))
         return channel
 
-    def send(self, channel: int, data: bytes) -> bool:
+    def send(self, channel: int, data: bytes, *, hold: bool = False) -> bool:
         if self.full:
             return False
         self.sent.append((self.channels[channel], data))
+        self.held = self.held + 1 if hold else 0
         return True
+
+    def flush(self) -> None:
+        self.held = 0
 
     def add_receiver(self, mid: str, *, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> FakeReceiver:
         self.calls.append(("add_receiver", (mid, kind, ssrc, rtx_ssrc)))

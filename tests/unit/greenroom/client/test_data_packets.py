@@ -64,6 +64,19 @@ async def test_a_full_channel_holds_callers_back_in_order(room: rtc.Room, peers:
     ]
 
 
+async def test_messages_of_one_turn_go_together(room: rtc.Room, peers: FakePeers) -> None:
+    me, peer = room.local_participant, peers.publisher
+    await me.publish_data(b"the channel opens")
+    await asyncio.sleep(0)
+    held = []
+    for size in (10, 10, 10, 20_000, 10):
+        await me.publish_data(bytes(size))
+        held.append(peer.held)
+    assert held == [0, 1, 2, 0, 1], "the first goes at once, and so does much"
+    await asyncio.sleep(0)
+    assert peer.held == 0
+
+
 async def test_a_cancelled_send_leaves_no_gap(room: rtc.Room, peers: FakePeers) -> None:
     me = room.local_participant
     peers.publisher.full = True
