@@ -147,6 +147,10 @@ async def test_a_wrong_key_is_silence_on_both_sides(rooms: Rooms, chromium: Brow
         assert (await called(chromium, "hear"))["pitch_hz"] == pytest.approx(1000, abs=10)
 
 
+# livekit-server ends a track that goes with frames of its own; those of the first one may come after the second began.
+SERVER_SILENCE = "f8fffe" + "00" * 77
+
+
 def parts(frames: list[str], clear: int) -> set[bytes]:
     """Every six bytes in a row behind the clear ones."""
     payloads = [bytes.fromhex(frame)[clear:] for frame in frames]
@@ -161,7 +165,8 @@ async def test_what_the_server_sends_holds_nothing_of_the_sound(rooms: Rooms, ch
     for name, options in (("clear", None), ("secret", encrypted("passphrase"))):
         alice, _ = await rooms.join("alice", options)
         async with microphone(alice, 1000):
-            captured[name] = await called(chromium, "rawFrames", "audio", 100)
+            frames = await called(chromium, "rawFrames", "audio", 100)
+            captured[name] = [frame for frame in frames if frame != SERVER_SILENCE]
         await alice.disconnect()
     assert all(frame.endswith("0c00") and len(frame) > 60 for frame in captured["secret"])
     assert not any(frame.endswith("0c00") for frame in captured["clear"])
