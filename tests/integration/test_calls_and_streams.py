@@ -97,14 +97,14 @@ async def test_calls_are_not_stuck_behind_a_hundred_megabytes(rooms: Rooms) -> N
     writer = await first.local_participant.stream_bytes("bulk", total_size=total, topic="bulk")
     writing = asyncio.ensure_future(writer.write(bytes(total)))
     await within(flowing.wait())
-    for number in range(10):
+    for number in range(3):
         answer = await within(
             first.local_participant.perform_rpc(
                 destination_identity="second", method="echo", payload=str(number)
             )
         )
         assert answer == str(number)
-    # All ten came back while most of the stream was still to be sent.
+    # All came back while most of the stream was still to be sent.
     assert not writing.done()
     assert received < total / 2
     writing.cancel()

@@ -332,7 +332,7 @@ async def test_a_file_takes_little_memory_whatever_its_size(
         writing.truncate(size)
     sent_bytes = 0
 
-    def send(channel: int, data: bytes) -> bool:
+    def send(channel: int, data: bytes, *, hold: bool = False) -> bool:
         nonlocal sent_bytes
         sent_bytes += len(data)
         return True
