@@ -50,7 +50,7 @@ async def _worker(server: RoomServer, sdk: str, name: str, log: Path) -> AsyncIt
         await process.wait()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("sdk", ["official", "greenroom"])
 async def test_an_agent_is_dispatched_and_speaks(embedded: RoomServer, sdk: str, tmp_path: Path) -> None:
     name = f"speaker-{sdk}"
