@@ -307,7 +307,7 @@ class Schedule:
             try:
                 return await self._participant(client).publish_data(b"probe", reliable=True)
             except errors.PublishDataError:
-                # Its line may have been rebound just before: the server finds out after 15 s, and asks to resume.
+                # Its line may have been rebound just before, and a resume be under way.
                 self.simulation.record(f"{client.name} could not send its probe")
         await self._participant(client).publish_data(b"probe", reliable=True)
 

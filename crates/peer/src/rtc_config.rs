@@ -15,6 +15,11 @@ use crate::{HeaderExtension, PayloadType, PeerConfig, PeerError, Result, TrackKi
 /// Audio packets held back while one before them is missing: the jitter buffer does the waiting, this only undoes reordering.
 const AUDIO_REORDERING_PACKETS: usize = 3;
 const AUDIO_REORDERING_TIMEOUT: Duration = Duration::from_millis(40);
+/// How often a working path is checked. A server learns from a check that a NAT has given us another address, so this is
+/// how long such a change may interrupt everything.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Unanswered checks before a path is given up, after about twenty seconds.
+const CHECKS_UNTIL_GIVEN_UP: usize = 12;
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Where bandwidth estimation starts; probes find the rest within a second or two.
 pub(crate) const INITIAL_ESTIMATE_BPS: u64 = 1_500_000;
@@ -56,6 +61,8 @@ pub(crate) fn build(config: &PeerConfig) -> Result<RtcConfig> {
         .set_rtcp_report_interval_audio(Duration::from_secs(2))
         .set_stats_interval(Some(STATISTICS_INTERVAL))
         .set_sctp_max_buffered_amount(SCTP_BUFFER_BYTES);
+    rtc.set_max_stun_rto(CHECK_INTERVAL);
+    rtc.set_max_stun_retransmits(CHECKS_UNTIL_GIVEN_UP);
     if estimates_bandwidth(config) {
         rtc = rtc.enable_bwe(Some(Bitrate::bps(INITIAL_ESTIMATE_BPS)));
     }

@@ -52,7 +52,6 @@ pub(crate) struct Connection {
     pub failed: bool,
     pub ice_state: IceState,
     pub remb_bps: Option<u64>,
-    pub selected: Option<(std::net::SocketAddr, std::net::SocketAddr)>,
     retired: HandleMap<Retired>,
     retired_order: VecDeque<u32>,
 }
@@ -80,7 +79,6 @@ impl Connection {
             failed: false,
             ice_state: IceState::New,
             remb_bps: None,
-            selected: None,
             retired: HandleMap::default(),
             retired_order: VecDeque::new(),
         }

@@ -66,7 +66,8 @@ impl Demultiplexer {
         }
     }
 
-    /// The transport of a datagram that came in.
+    /// The transport of a datagram that came in. A STUN request finds it by its username, which proves nothing: see
+    /// [`Demultiplexer::claim`].
     pub fn route(
         &mut self,
         now: Instant,
@@ -81,9 +82,7 @@ impl Demultiplexer {
             return Some(owner.transport);
         }
         if let Some(fragment) = local_fragment(contents) {
-            let transport = *self.by_fragment.get(fragment)?;
-            self.claim(now, remote, transport);
-            return Some(transport);
+            return self.by_fragment.get(fragment).copied();
         }
         let answered = transaction_of(contents).and_then(|transaction| self.by_transaction.get(&transaction));
         answered
@@ -91,7 +90,9 @@ impl Demultiplexer {
             .or_else(|| self.by_address.get(&remote).map(|owner| owner.transport))
     }
 
-    fn claim(&mut self, now: Instant, remote: Remote, transport: Handle) {
+    /// An authentic STUN packet came from there: what else comes from there is the transport's.
+    pub fn claim(&mut self, now: Instant, protocol: Protocol, source: SocketAddr, transport: Handle) {
+        let remote = (protocol, source);
         match self.by_address.get_mut(&remote) {
             Some(owner) if owner.transport == transport => owner.last_used_at = now,
             Some(owner) if now.saturating_duration_since(owner.last_used_at) < TAKE_OVER_AFTER => {}
@@ -182,39 +183,38 @@ mod tests {
         let mut table = Demultiplexer::default();
         table.add_fragment("aaaa", 1);
         table.add_fragment("bbbb", 2);
-        let mut route = |port, contents: &[u8]| table.route(now, Protocol::Udp, address(port), contents);
-        assert_eq!(route(1, &[0x80; 30]), None);
-        assert_eq!(route(1, &stun(BINDING_REQUEST, 1, Some("aaaa:zz"))), Some(1));
-        assert_eq!(route(1, &[0x80; 30]), Some(1));
-        assert_eq!(route(2, &stun(BINDING_REQUEST, 1, Some("cccc:zz"))), None);
-        assert_eq!(route(2, &stun(0x0101, 9, None)), None);
-        table.sent(&stun(BINDING_REQUEST, 9, Some("zz:bbbb")), 2);
+        let route = |table: &mut Demultiplexer, port, contents: &[u8]| {
+            table.route(now, Protocol::Udp, address(port), contents)
+        };
+        assert_eq!(route(&mut table, 1, &[0x80; 30]), None);
+        let request = stun(BINDING_REQUEST, 1, Some("aaaa:zz"));
+        assert_eq!(route(&mut table, 1, &request), Some(1));
         assert_eq!(
-            table.route(now, Protocol::Udp, address(2), &stun(0x0101, 9, None)),
-            Some(2)
+            route(&mut table, 1, &[0x80; 30]),
+            None,
+            "a username proves nothing"
         );
+        table.claim(now, Protocol::Udp, address(1), 1);
+        assert_eq!(route(&mut table, 1, &[0x80; 30]), Some(1));
+        let unknown = stun(BINDING_REQUEST, 1, Some("cccc:zz"));
+        assert_eq!(route(&mut table, 2, &unknown), None);
+        assert_eq!(route(&mut table, 2, &stun(0x0101, 9, None)), None);
+        table.sent(&stun(BINDING_REQUEST, 9, Some("zz:bbbb")), 2);
+        assert_eq!(route(&mut table, 2, &stun(0x0101, 9, None)), Some(2));
         table.remove(1);
-        assert_eq!(table.route(now, Protocol::Udp, address(1), &[0x80; 30]), None);
+        assert_eq!(route(&mut table, 1, &[0x80; 30]), None);
     }
 
     #[test]
     fn an_address_in_use_is_not_taken_over() {
         let now = Instant::now();
         let mut table = Demultiplexer::default();
-        table.add_fragment("aaaa", 1);
-        table.add_fragment("bbbb", 2);
         let media = [0x80; 30];
-        let request = stun(BINDING_REQUEST, 1, Some("bbbb:zz"));
-        table.route(
-            now,
-            Protocol::Udp,
-            address(1),
-            &stun(BINDING_REQUEST, 1, Some("aaaa:zz")),
-        );
-        assert_eq!(table.route(now, Protocol::Udp, address(1), &request), Some(2));
+        table.claim(now, Protocol::Udp, address(1), 1);
+        table.claim(now, Protocol::Udp, address(1), 2);
         assert_eq!(table.route(now, Protocol::Udp, address(1), &media), Some(1));
         let later = now + TAKE_OVER_AFTER;
-        table.route(later, Protocol::Udp, address(1), &request);
+        table.claim(later, Protocol::Udp, address(1), 2);
         assert_eq!(table.route(later, Protocol::Udp, address(1), &media), Some(2));
     }
 
@@ -222,14 +222,8 @@ mod tests {
     fn tables_are_bounded() {
         let now = Instant::now();
         let mut table = Demultiplexer::default();
-        table.add_fragment("aaaa", 1);
         for port in 1..1_000 {
-            table.route(
-                now,
-                Protocol::Udp,
-                address(port),
-                &stun(BINDING_REQUEST, 1, Some("aaaa:zz")),
-            );
+            table.claim(now, Protocol::Udp, address(port), 1);
         }
         assert_eq!(table.by_address.len(), MAX_ADDRESSES_PER_TRANSPORT);
         for index in 0..MAX_TRANSACTIONS as u32 + 10 {

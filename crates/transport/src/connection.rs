@@ -143,21 +143,23 @@ impl Transport {
         stun_request_ufrag(contents).is_some_and(|ufrag| self.ice.has_ufrag(ufrag))
     }
 
-    /// Takes one packet. Never fails: whatever is malformed is counted and dropped.
-    pub fn handle_datagram(&mut self, now: Instant, received: Received<'_>) {
+    /// Takes one packet. Never fails: whatever is malformed is counted and dropped. Whether it was a STUN packet that
+    /// proves its source to be the peer: what else comes from there may be the peer's too.
+    pub fn handle_datagram(&mut self, now: Instant, received: Received<'_>) -> bool {
         if self.over.is_some() {
-            return;
+            return false;
         }
         self.set_now(now);
         self.statistics.packets_received += 1;
         self.statistics.bytes_received += received.contents.len() as u64;
         match classify(received.contents) {
-            PacketKind::Rtp => self.handle_rtp(received.contents),
-            PacketKind::Rtcp => self.handle_rtcp(received.contents),
+            PacketKind::Rtp => self.handle_rtp(&received),
+            PacketKind::Rtcp => self.handle_rtcp(&received),
             PacketKind::Dtls => self.handle_dtls(&received),
-            PacketKind::Stun => self.handle_stun(&received),
+            PacketKind::Stun => return self.handle_stun(&received),
             PacketKind::Unknown => self.statistics.malformed_packets += 1,
         }
+        false
     }
 
     /// Lets time pass.
@@ -214,6 +216,11 @@ impl Transport {
     /// Whether media and channels flow.
     pub fn is_connected(&self) -> bool {
         self.is_secure && self.over.is_none() && self.ice.path().is_some()
+    }
+
+    /// (ours, the peer's) address that packets go between.
+    pub fn selected_pair(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.ice.path().map(|path| (path.source, path.destination))
     }
 
     /// The last measured round trip time of the nominated pair.

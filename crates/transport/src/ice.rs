@@ -2,6 +2,7 @@
 
 mod candidate;
 mod consent;
+mod follower;
 mod session;
 
 use std::collections::VecDeque;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use is::stun::{StunMessage, StunPacket};
 
 use self::candidate::{LocalCandidate, candidate_line, parse_remote_candidate};
+use self::follower::{Follower, Sign};
 use self::session::{Session, random_credentials};
 use crate::error::Result;
 use crate::types::{IceCredentials, IceState, Protocol, Received, Transmit};
@@ -28,6 +30,13 @@ pub(crate) struct Path {
     pub(crate) destination: SocketAddr,
 }
 
+impl Path {
+    /// Whether it leads to this address of the peer.
+    fn is_peer(&self, protocol: Protocol, address: SocketAddr) -> bool {
+        self.protocol == protocol && self.destination == address
+    }
+}
+
 /// ICE of one connection.
 #[derive(Debug)]
 pub(crate) struct Ice {
@@ -37,6 +46,7 @@ pub(crate) struct Ice {
     /// The session before the restart in progress: it keeps the old path alive until the new one works.
     previous: Option<Session>,
     path: Option<Path>,
+    follower: Follower,
     verified: VecDeque<(Protocol, SocketAddr)>,
     state: IceState,
     checking_since: Option<Instant>,
@@ -54,6 +64,7 @@ impl Ice {
             current: Session::new(credentials, controlling, &[]),
             previous: None,
             path: None,
+            follower: Follower::default(),
             verified: VecDeque::new(),
             state: IceState::New,
             checking_since: None,
@@ -209,11 +220,25 @@ impl Ice {
             }
         }
         if is_accepted {
+            let sign = match message.is_binding_request() {
+                true => Sign::Request {
+                    nominates: message.use_candidate(),
+                },
+                false => Sign::Answer,
+            };
             self.remember(received.protocol, received.source);
-            self.note_consent(now, received);
+            self.note_sign(now, received, sign);
             self.handle_timeout(now);
         }
         is_accepted
+    }
+
+    /// An authentic packet that is not STUN: the path is alive, if it came over it.
+    pub(crate) fn heard(&mut self, now: Instant, received: &Received<'_>) {
+        let is_path = |path: &Path| path.is_peer(received.protocol, received.source);
+        if self.path.as_ref().is_some_and(is_path) {
+            self.follower.heard_path(now);
+        }
     }
 
     fn remember(&mut self, protocol: Protocol, source: SocketAddr) {

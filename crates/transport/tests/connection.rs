@@ -83,6 +83,47 @@ fn connects_with_loss_and_reordering() {
 }
 
 #[test]
+fn the_server_follows_a_client_behind_a_nat_that_forgot_it() {
+    for seed in 0..8 {
+        let mut pair = Pair::connected(seed);
+        pair.network.jitter = Duration::from_millis(30);
+        pair.run_for(Duration::from_secs(7));
+        for port in [40_000, 40_001, 40_002] {
+            let outside = format!("203.0.113.7:{port}").parse().expect("address");
+            pair.outside = Some(outside);
+            // The client's next check comes within three seconds.
+            pair.run_until(Duration::from_millis(3_400), |pair| {
+                pair.sides[0].selected_pair() == Some((pair.addresses[0], outside))
+            });
+            exchange_media(&mut pair, port);
+            pair.run_for(Duration::from_secs(20));
+            exchange_media(&mut pair, port + 100);
+        }
+        let events = pair.take_events(0);
+        assert!(!states(&events).contains(&IceState::Disconnected), "{events:?}");
+    }
+}
+
+#[test]
+fn a_check_that_someone_repeats_from_elsewhere_moves_nothing() {
+    let mut pair = Pair::connected(1);
+    pair.keep_delivered = true;
+    pair.run_for(Duration::from_secs(10));
+    let before = pair.sides[0].selected_pair();
+    pair.is_up = false;
+    pair.run_for(Duration::from_secs(1));
+    let checks: Vec<_> = std::mem::take(&mut pair.delivered);
+    for (to, mut transmit) in checks {
+        if to == 0 && transmit.contents[0] == 0 {
+            transmit.source = "198.51.100.66:666".parse().expect("address");
+            pair.deliver(0, &transmit);
+        }
+    }
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.sides[0].selected_pair(), before);
+}
+
+#[test]
 fn media_before_the_connection_is_counted_and_dropped() {
     let mut pair = Pair::new(3);
     pair.sides[0].send_rtp(&rtp(1, 1, b"early")).expect("dropped");

@@ -24,9 +24,13 @@ impl Sfu {
             self.statistics.packets_dropped_unknown += 1;
             return;
         };
-        self.guarded(handle, |transport| transport.handle_datagram(now, received));
-        if let Some(connection) = self.connections.get_mut(&handle) {
-            connection.selected = Some((received.destination, received.source));
+        let mut is_authentic_stun = false;
+        self.guarded(handle, |transport| {
+            is_authentic_stun = transport.handle_datagram(now, received);
+        });
+        if is_authentic_stun {
+            self.demultiplexer
+                .claim(now, received.protocol, received.source, handle);
         }
         self.drain(handle, now);
     }

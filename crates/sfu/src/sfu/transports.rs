@@ -32,7 +32,7 @@ pub struct TransportSnapshot {
     pub ice_state: IceState,
     /// Of the nominated pair.
     pub round_trip_s: Option<f64>,
-    /// (local, remote) of the last datagram received.
+    /// (local, remote) addresses that packets go between.
     pub selected_pair: Option<(SocketAddr, SocketAddr)>,
     /// What the subscriber thinks it can receive (REMB).
     pub estimated_bitrate_bps: Option<u64>,
@@ -167,7 +167,7 @@ impl Sfu {
                 .transport
                 .round_trip_time()
                 .map(|round_trip| round_trip.as_secs_f64()),
-            selected_pair: connection.selected,
+            selected_pair: connection.transport.selected_pair(),
             estimated_bitrate_bps: connection.remb_bps,
         })
     }

@@ -274,7 +274,9 @@ impl World {
             };
             match packet.to {
                 Destination::Unit => self.sfu.handle_datagram(at, received),
-                Destination::Client(index) => self.clients[index].transport.handle_datagram(at, received),
+                Destination::Client(index) => {
+                    self.clients[index].transport.handle_datagram(at, received);
+                }
             }
         }
     }

@@ -40,12 +40,14 @@ impl Transport {
         push_transmit(&mut self.transmits, &mut self.statistics, transmit);
     }
 
-    pub(super) fn handle_stun(&mut self, received: &Received<'_>) {
-        if self.ice.handle_stun(self.last_now, received) {
+    pub(super) fn handle_stun(&mut self, received: &Received<'_>) -> bool {
+        let is_authentic = self.ice.handle_stun(self.last_now, received);
+        if is_authentic {
             self.after_ice();
         } else {
             self.statistics.rejected_stun_packets += 1;
         }
+        is_authentic
     }
 
     /// Takes what ICE has to send and to say, and starts DTLS when there is a path.

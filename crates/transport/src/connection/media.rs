@@ -3,7 +3,7 @@
 use super::Transport;
 use crate::error::Result;
 use crate::srtp;
-use crate::types::TransportEvent;
+use crate::types::{Received, TransportEvent};
 
 /// Media packets beyond this many that nobody has drained are dropped and counted.
 const MAX_QUEUED_PACKETS: usize = 16_384;
@@ -57,36 +57,38 @@ impl Transport {
         Ok(())
     }
 
-    pub(super) fn handle_rtp(&mut self, contents: &[u8]) {
+    pub(super) fn handle_rtp(&mut self, received: &Received<'_>) {
         if self.events.len() >= MAX_QUEUED_EVENTS {
             self.statistics.overflowed_packets += 1;
             return;
         }
         let opened = match &mut self.receiver {
-            Some(receiver) => receiver.open_rtp(contents),
+            Some(receiver) => receiver.open_rtp(received.contents),
             None => Err(srtp::Refused::Unauthenticated),
         };
         match opened {
             Ok(packet) => {
                 self.statistics.rtp_packets_received += 1;
+                self.ice.heard(self.last_now, received);
                 self.events.push_back(TransportEvent::Rtp(packet));
             }
             Err(refused) => self.count_refused(refused),
         }
     }
 
-    pub(super) fn handle_rtcp(&mut self, contents: &[u8]) {
+    pub(super) fn handle_rtcp(&mut self, received: &Received<'_>) {
         if self.events.len() >= MAX_QUEUED_EVENTS {
             self.statistics.overflowed_packets += 1;
             return;
         }
         let opened = match &mut self.receiver {
-            Some(receiver) => receiver.open_rtcp(contents),
+            Some(receiver) => receiver.open_rtcp(received.contents),
             None => Err(srtp::Refused::Unauthenticated),
         };
         match opened {
             Ok(compound) => {
                 self.statistics.rtcp_packets_received += 1;
+                self.ice.heard(self.last_now, received);
                 self.events.push_back(TransportEvent::Rtcp(compound));
             }
             Err(refused) => self.count_refused(refused),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use is::IceAgentEvent;
 
+use super::follower::Sign;
 use super::session::Session;
 use super::{Ice, Path, protocol};
 use crate::types::{IceState, Received};
@@ -32,17 +33,24 @@ impl Ice {
     fn take_path(&mut self, path: Path, now: Instant) {
         log::debug!("ICE path is now {path:?}");
         self.path = Some(path);
+        self.follower.chosen(path, now);
         self.last_consent = Some(now);
         self.checking_since = None;
         self.state = IceState::Connected;
     }
 
-    /// Any authentic STUN packet on the path shows that the peer still wants its traffic (RFC 7675).
-    pub(super) fn note_consent(&mut self, now: Instant, received: &Received<'_>) {
-        let is_on_path =
-            |path: &Path| path.protocol == received.protocol && path.destination == received.source;
-        if self.path.as_ref().is_some_and(is_on_path) {
+    /// Any authentic STUN packet on the path shows that the peer still wants its traffic (RFC 7675); one from elsewhere
+    /// may show that the peer is there now.
+    pub(super) fn note_sign(&mut self, now: Instant, received: &Received<'_>, sign: Sign) {
+        let is_path = |path: &Path| path.is_peer(received.protocol, received.source);
+        if self.path.as_ref().is_some_and(is_path) {
             self.last_consent = Some(now);
+            self.follower.heard_path(now);
+        } else if let Some(path) = self
+            .follower
+            .heard_other(now, received, sign, self.path.is_some())
+        {
+            self.take_path(path, now);
         }
     }
 

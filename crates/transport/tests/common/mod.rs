@@ -66,6 +66,8 @@ pub struct Pair {
     pub events: [Vec<TransportEvent>; 2],
     pub addresses: [SocketAddr; 2],
     pub network: Network,
+    /// The client's address as the server sees it, once a NAT has changed it; the former one leads nowhere.
+    pub outside: Option<SocketAddr>,
     /// Drops everything when false.
     pub is_up: bool,
     /// What has been delivered, for replays.
@@ -102,6 +104,7 @@ impl Pair {
             events: [Vec::new(), Vec::new()],
             addresses,
             network: Network::default(),
+            outside: None,
             is_up: true,
             delivered: Vec::new(),
             keep_delivered: false,
@@ -162,7 +165,14 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, from: usize, transmit: Transmit) {
+    fn send(&mut self, from: usize, mut transmit: Transmit) {
+        if let Some(outside) = self.outside {
+            match from {
+                0 if transmit.destination != outside => return,
+                0 => transmit.destination = self.addresses[1],
+                _ => transmit.source = outside,
+            }
+        }
         if !self.is_up || self.random.random_bool(self.network.loss) {
             return;
         }

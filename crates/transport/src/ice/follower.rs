@@ -1,0 +1,249 @@
+//! Following a peer whose address changes: a NAT has forgotten it, or it has moved to another network.
+//!
+//! An agent stays with the pair of the highest priority until its checks have failed for many seconds. What comes from
+//! a new address while the old one is silent says the same at once. Only authentic STUN counts, and an address is
+//! followed only after our own check of it was answered: a repeated request sends nobody's media elsewhere.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Path;
+use crate::types::Received;
+
+/// Addresses that are remembered beside the path's; the oldest gives way.
+const MAX_OTHERS: usize = 16;
+/// An address that was there when the path was chosen, or that is not nominated, takes over after this silence.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// What an authentic STUN packet was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    Request {
+        nominates: bool,
+    },
+    /// The answer to a check of ours.
+    Answer,
+}
+
+/// An address of the peer that packets don't go to.
+#[derive(Debug)]
+struct Other {
+    path: Path,
+    /// First heard after the path was chosen; or, where the path was heard meanwhile, since then.
+    new_since: Option<Instant>,
+    is_nominated: bool,
+    is_reached: bool,
+}
+
+/// The addresses that the peer was heard from.
+#[derive(Debug, Default)]
+pub(super) struct Follower {
+    path_heard_at: Option<Instant>,
+    others: VecDeque<Other>,
+}
+
+impl Follower {
+    /// Something authentic came over the path.
+    pub(super) fn heard_path(&mut self, now: Instant) {
+        self.path_heard_at = Some(now);
+    }
+
+    /// Packets go elsewhere now; whoever is known is new no more.
+    pub(super) fn chosen(&mut self, path: Path, now: Instant) {
+        self.path_heard_at = Some(now);
+        self.others
+            .retain(|other| !other.path.is_peer(path.protocol, path.destination));
+        self.others.iter_mut().for_each(|other| other.new_since = None);
+    }
+
+    /// An authentic packet from elsewhere; the path to take from now on, if it shows one.
+    pub(super) fn heard_other(
+        &mut self,
+        now: Instant,
+        received: &Received<'_>,
+        sign: Sign,
+        has_path: bool,
+    ) -> Option<Path> {
+        let path_heard_at = self.path_heard_at;
+        let other = self.other(now, received, has_path);
+        match sign {
+            Sign::Request { nominates } => other.is_nominated |= nominates,
+            Sign::Answer => other.is_reached = true,
+        }
+        let heard_at = path_heard_at?;
+        let is_silent_since = match &mut other.new_since {
+            Some(since) if heard_at > *since => {
+                *since = now;
+                false
+            }
+            since => since.is_some(),
+        };
+        let is_silent = now.saturating_duration_since(heard_at) >= SILENT_AFTER;
+        let is_followed =
+            has_path && other.is_reached && (is_silent || other.is_nominated && is_silent_since);
+        is_followed.then_some(other.path)
+    }
+
+    fn other(&mut self, now: Instant, received: &Received<'_>, has_path: bool) -> &mut Other {
+        let is_it = |other: &Other| other.path.is_peer(received.protocol, received.source);
+        let index = self.others.iter().position(is_it).unwrap_or_else(|| {
+            if self.others.len() >= MAX_OTHERS {
+                self.others.pop_front();
+            }
+            self.others.push_back(Other {
+                path: Path {
+                    protocol: received.protocol,
+                    source: received.destination,
+                    destination: received.source,
+                },
+                new_since: has_path.then_some(now),
+                is_nominated: false,
+                is_reached: false,
+            });
+            self.others.len() - 1
+        });
+        &mut self.others[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::types::Protocol;
+
+    const OLD: &str = "192.0.2.1:1000";
+    const NEW: &str = "192.0.2.1:2000";
+    const NOMINATION: Sign = Sign::Request { nominates: true };
+    const CHECK: Sign = Sign::Request { nominates: false };
+
+    fn path(peer: &str) -> Path {
+        Path {
+            protocol: Protocol::Udp,
+            source: "10.0.0.1:7882".parse().expect("address"),
+            destination: peer.parse().expect("address"),
+        }
+    }
+
+    /// What happens at which millisecond; the path is heard, or a sign comes from elsewhere.
+    type Story<'a> = &'a [(u64, Option<(&'a str, Sign)>)];
+
+    /// When another address was taken as the path.
+    fn followed(story: Story<'_>) -> Option<u64> {
+        let begin = Instant::now();
+        let mut follower = Follower::default();
+        follower.chosen(path(OLD), begin);
+        for (at_ms, happening) in story {
+            let now = begin + Duration::from_millis(*at_ms);
+            let Some((from, sign)) = happening else {
+                follower.heard_path(now);
+                continue;
+            };
+            let other = path(from);
+            let received = Received {
+                protocol: other.protocol,
+                source: other.destination,
+                destination: other.source,
+                contents: &[],
+            };
+            if let Some(next) = follower.heard_other(now, &received, *sign, true) {
+                assert_eq!(next, other);
+                return Some(*at_ms);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn the_path_follows_a_peer_that_moved() {
+        let new = |sign| Some((NEW, sign));
+        let table: &[(&str, Story<'_>, Option<u64>)] = &[
+            (
+                "a new address that is nominated and answers, the old one silent",
+                &[(10, None), (20, new(NOMINATION)), (30, new(Sign::Answer))],
+                Some(30),
+            ),
+            (
+                "nothing proves that it is reached",
+                &[(20, new(NOMINATION)), (3_000, new(NOMINATION))],
+                None,
+            ),
+            (
+                "the old path is alive",
+                &[
+                    (20, new(NOMINATION)),
+                    (25, None),
+                    (30, new(Sign::Answer)),
+                    (35, None),
+                    (40, new(Sign::Answer)),
+                ],
+                None,
+            ),
+            (
+                "a late packet of the old path only delays it",
+                &[
+                    (20, new(NOMINATION)),
+                    (25, None),
+                    (30, new(Sign::Answer)),
+                    (280, new(Sign::Answer)),
+                ],
+                Some(280),
+            ),
+            (
+                "a peer that does not nominate again is followed after a while",
+                &[
+                    (20, new(CHECK)),
+                    (30, new(Sign::Answer)),
+                    (4_000, new(CHECK)),
+                    (5_000, new(CHECK)),
+                ],
+                Some(5_000),
+            ),
+        ];
+        for (name, story, expected) in table {
+            assert_eq!(followed(story), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_was_known_before_the_choice_does_not_take_over_at_once() {
+        let begin = Instant::now();
+        let mut follower = Follower::default();
+        let other = path(NEW);
+        let received = Received {
+            protocol: other.protocol,
+            source: other.destination,
+            destination: other.source,
+            contents: &[],
+        };
+        for sign in [NOMINATION, Sign::Answer] {
+            assert_eq!(follower.heard_other(begin, &received, sign, false), None);
+        }
+        follower.chosen(path(OLD), begin);
+        let soon = begin + Duration::from_secs(3);
+        assert_eq!(follower.heard_other(soon, &received, NOMINATION, true), None);
+        let late = begin + SILENT_AFTER;
+        assert_eq!(
+            follower.heard_other(late, &received, NOMINATION, true),
+            Some(other)
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut follower = Follower::default();
+        let now = Instant::now();
+        for port in 1..1_000 {
+            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            let received = Received {
+                protocol: Protocol::Udp,
+                source: peer,
+                destination: path(OLD).source,
+                contents: &[],
+            };
+            follower.heard_other(now, &received, CHECK, true);
+        }
+        assert_eq!(follower.others.len(), MAX_OTHERS);
+    }
+}
