@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from .browser import Browser, browser
+from .browser.rooms import OpenPage
 from .servers import RoomServer, embedded_server, livekit_server
 
 
@@ -45,3 +48,17 @@ def embedded_tcp() -> Iterator[RoomServer]:
     """The embedded server with nothing but ICE-TCP, as seen from behind a firewall that stops UDP."""
     with embedded_server(force_tcp=True) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Started once for all cases of a module; each has pages of its own."""
+    with browser(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture
+async def open_page(chromium: Browser) -> AsyncIterator[OpenPage]:
+    """Opens a page, closed at the end of the test."""
+    async with contextlib.AsyncExitStack() as pages:
+        yield lambda: pages.enter_async_context(chromium.page())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from room_tools import Ear, Events, Rooms, microphone, running, wait_for_picture, within
+from room_tools import Ear, Events, microphone, wait_for_picture
 
 from livekit import rtc
 
-from .browser import Browser, browser
-from .room_program import HEIGHT, QUARTERS_RGB, WIDTH, picture
+from .browser import Page
+from .browser.rooms import BrowserRooms, OpenPage, assert_quarters, card
+from .room_program import HEIGHT, WIDTH
 from .servers import RoomServer
 
 PASSPHRASE = "a passphrase"
@@ -28,16 +24,10 @@ _DERIVATIONS = {
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[Browser]:
-    with browser(tmp_path / "console.log") as page:
-        yield page
-
-
 @pytest.fixture(params=["livekit", "embedded"])
-async def rooms(request: pytest.FixtureRequest) -> AsyncIterator[Rooms]:
+async def rooms(request: pytest.FixtureRequest, open_page: OpenPage) -> AsyncIterator[BrowserRooms]:
     server: RoomServer = request.getfixturevalue(request.param)
-    rooms = Rooms(server)
+    rooms = BrowserRooms(server, open_page)
     yield rooms
     await rooms.leave()
 
@@ -48,68 +38,30 @@ def encrypted(kind: str, key: bytes | None = None) -> rtc.RoomOptions:
     return rtc.RoomOptions(encryption=rtc.E2EEOptions(key_provider_options=keys))
 
 
-async def browser_joins(chromium: Browser, rooms: Rooms, kind: str) -> None:
-    how = {"encryption": {kind: _DERIVATIONS[kind][2]}}
-    await called(chromium, "join", rooms.server.url, rooms.token("browser"), how)
-
-
-async def called(chromium: Browser, name: str, *args: Any) -> Any:
-    return await asyncio.to_thread(chromium.call, name, *args)
-
-
-async def show_card(source: rtc.VideoSource) -> None:
-    frame = rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGBA, picture())
-    while True:
-        source.capture_frame(frame)
-        await asyncio.sleep(1 / 20)
-
-
-def ycbcr(red: float, blue: float) -> NDArray[np.float64]:
-    """From RGB, by the weights that red and blue have in luma."""
-    luma = np.array([red, 1 - red - blue, blue])
-    return np.array([luma, ([0, 0, 1] - luma) / (1 - blue) / 2, ([1, 0, 0] - luma) / (1 - red) / 2])
-
-
-BT601, BT709 = ycbcr(0.299, 0.114), ycbcr(0.2126, 0.0722)
-# We convert with BT.601, as libwebrtc does. VP8 means that; of H264 that does not say, Chromium assumes BT.709.
-SHOWN_WITH = {"VP8": BT601, "H264": BT709}
-
-
-def assert_quarters(seen: dict[str, Any] | None, codec: str) -> None:
-    assert seen is not None, "no picture was decoded"
-    shown = np.array(QUARTERS_RGB) @ (np.linalg.inv(SHOWN_WITH[codec]) @ BT601).T
-    # Chromium's blue is up to 9 off with BT.709.
-    assert seen["quarters_rgb"] == pytest.approx(shown, abs=12)
+async def browse_encrypted(rooms: BrowserRooms, kind: str) -> Page:
+    return await rooms.browse("browser", encryption={kind: _DERIVATIONS[kind][2]})
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("passphrase", "VP8"), ("material", "H264")])
-async def test_the_browser_plays_what_we_encrypt(
-    rooms: Rooms, chromium: Browser, kind: str, codec: str
-) -> None:
+async def test_the_browser_plays_what_we_encrypt(rooms: BrowserRooms, kind: str, codec: str) -> None:
     alice, _ = await rooms.join("alice", encrypted(kind))
-    await browser_joins(chromium, rooms, kind)
-    source = rtc.VideoSource(WIDTH, HEIGHT)
-    async with microphone(alice, 1000), running(show_card(source)):
-        track = rtc.LocalVideoTrack.create_video_track("card", source)
-        options = rtc.TrackPublishOptions(simulcast=False, video_codec=rtc.VideoCodec.Value(codec))
-        await within(alice.local_participant.publish_track(track, options))
-        heard = await called(chromium, "hear")
+    page = await browse_encrypted(rooms, kind)
+    async with microphone(alice, 1000), card(alice, codec=codec):
+        heard = await page.call("hear", "alice")
         assert heard["pitch_hz"] == pytest.approx(1000, abs=10)
         assert heard["level"] == pytest.approx(10_000 / 32_768 / 2**0.5, rel=0.3)
-        assert_quarters(await called(chromium, "see"), codec)
+        assert_quarters(await page.call("see", "alice"), codec=codec)
         await alice.local_participant.publish_data(b"from python", topic="greeting")
-        assert (await called(chromium, "data", 1))[0][:3] == ["from python", "alice", "greeting"]
-        assert await called(chromium, "encryptionErrors") == []
+        assert (await page.call("got", "packets", 1))[0][:3] == ["from python", "alice", "greeting"]
+        assert await page.call("encryptionErrors") == []
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("passphrase", "h264"), ("material", "vp8")])
-async def test_we_play_what_the_browser_encrypts(
-    rooms: Rooms, chromium: Browser, kind: str, codec: str
-) -> None:
+async def test_we_play_what_the_browser_encrypts(rooms: BrowserRooms, kind: str, codec: str) -> None:
     alice, events = await rooms.join("alice", encrypted(kind))
-    await browser_joins(chromium, rooms, kind)
-    await called(chromium, "publishTone")
-    await called(chromium, "publishPicture", codec)
+    page = await browse_encrypted(rooms, kind)
+    await page.call("publishTone")
+    await page.call("publishCard", {"videoCodec": codec})
     await ear(events, 1000)
     track, publication, _ = await events.wait(
         "track_subscribed", lambda track, *_: track.kind == rtc.TrackKind.KIND_VIDEO
@@ -117,7 +69,7 @@ async def test_we_play_what_the_browser_encrypts(
     assert publication.encryption_type == rtc.EncryptionType.GCM
     frame = await wait_for_picture(rtc.VideoStream(track))
     assert frame.width / frame.height == pytest.approx(WIDTH / HEIGHT, rel=0.02)
-    await called(chromium, "sendData", "from javascript", "greeting")
+    await page.call("sendData", "from javascript", "greeting")
     (packet,) = await events.wait("data_received")
     assert packet.data == b"from javascript"
     assert alice.remote_participants["browser"].is_encrypted
@@ -132,19 +84,19 @@ async def ear(events: Events, hz: float) -> Ear:
     return listening
 
 
-async def test_a_wrong_key_is_silence_on_both_sides(rooms: Rooms, chromium: Browser) -> None:
+async def test_a_wrong_key_is_silence_on_both_sides(rooms: BrowserRooms) -> None:
     alice, events = await rooms.join("alice", encrypted("passphrase", b"another"))
-    await browser_joins(chromium, rooms, "passphrase")
-    await called(chromium, "publishTone")
+    page = await browse_encrypted(rooms, "passphrase")
+    await page.call("publishTone")
     async with microphone(alice, 1000):
         await events.wait("e2ee_state_changed", lambda who, state: (who.identity, state) == ("browser", 3))
-        heard = await called(chromium, "hear", 3000)
+        heard = await page.call("hear", "alice", {"limitMs": 3000})
         assert heard["level"] < 0.01
         key_provider = alice.e2ee_manager.key_provider
         assert key_provider is not None
         key_provider.set_shared_key(PASSPHRASE.encode(), 0)
         await ear(events, 1000)
-        assert (await called(chromium, "hear"))["pitch_hz"] == pytest.approx(1000, abs=10)
+        assert (await page.call("hear", "alice"))["pitch_hz"] == pytest.approx(1000, abs=10)
 
 
 # livekit-server ends a track that goes with frames of its own; those of the first one may come after the second began.
@@ -157,15 +109,18 @@ def parts(frames: list[str], clear: int) -> set[bytes]:
     return {payload[at : at + 6] for payload in payloads for at in range(len(payload) - 5)}
 
 
-async def test_what_the_server_sends_holds_nothing_of_the_sound(rooms: Rooms, chromium: Browser) -> None:
+async def test_what_the_server_sends_holds_nothing_of_the_sound(
+    rooms: BrowserRooms, open_page: OpenPage
+) -> None:
     """Captured by a browser without the key, before decoding: the same tone, in the clear and encrypted."""
-    await called(chromium, "captureRawFrames")
-    await called(chromium, "join", rooms.server.url, rooms.token("eve"))
+    page = await open_page()
+    await page.call("captureRawFrames")
+    await page.call("join", rooms.server.url, rooms.token("eve"))
     captured = {}
     for name, options in (("clear", None), ("secret", encrypted("passphrase"))):
         alice, _ = await rooms.join("alice", options)
         async with microphone(alice, 1000):
-            frames = await called(chromium, "rawFrames", "audio", 100)
+            frames = await page.call("rawFrames", "alice", "audio", 100)
             captured[name] = [frame for frame in frames if frame != SERVER_SILENCE]
         await alice.disconnect()
     assert all(frame.endswith("0c00") and len(frame) > 60 for frame in captured["secret"])
