@@ -140,6 +140,8 @@ UP_TRACK_LAYERS: Final[int]
 # of DownTrack
 DOWN_TRACK_STARTED: Final[int]
 """None: the first packet was forwarded."""
+DOWN_TRACK_PAUSED: Final[int]
+"""int: 1 when the track is held back for lack of bandwidth, 0 when it is not any more."""
 
 # ---- the engine ----
 
@@ -626,7 +628,13 @@ class SfuTransport:
         """Forward `up_track` (of any transport of the same Sfu) to this one, with the payload types the subscriber answered.
         `frame_trailer` ends the frames of silence that the server makes itself, in an encrypted track."""
     def stats(self) -> dict[str, Any]:
-        """{ice_state, round_trip_time_s, bytes_sent, bytes_received, packets_sent, packets_received, selected_pair}."""
+        """{ice_state, round_trip_time_s, bytes_sent, bytes_received, packets_sent, packets_received, selected_pair, available_bitrate_bps}.
+        The last is what its video may take; None while nothing is known to be scarce."""
+    def set_bandwidth_policy(self, *, congestion_control: bool, allow_pause: bool) -> None:
+        """Whether video follows what the peer can receive (at first: yes), and whether tracks may be paused when not even their lowest layers
+        fit (at first: no, they are sent all the same)."""
+    def set_bandwidth_limit(self, limit_bps: int | None) -> None:
+        """What the transport's video may take, in place of an estimate; None: as estimated. For simulations and tests."""
     def close(self) -> None: ...
 
 @final
@@ -652,6 +660,8 @@ class DownTrack:
     def set_enabled(self, enabled: bool) -> None: ...
     def set_max_layer(self, spatial: int, temporal: int) -> None:
         """0..=2 and 0..=3; the best present layer not above is forwarded."""
+    def set_priority(self, priority: int) -> None:
+        """0..=255, at first 1: who is served first when bandwidth is scarce. A track of priority 255 with one layer only is never paused."""
     def stats(self) -> dict[str, Any]:
         """{packets_sent, bytes_sent, retransmitted, plis, spatial_layer, fraction_lost}"""
     def close(self) -> None:

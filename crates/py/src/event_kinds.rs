@@ -27,6 +27,7 @@ event_kinds! {
     DOWN_TRACK_STARTED = 15,
     LOCAL_CANDIDATE = 16,
     ENCRYPTION_STATE = 17,
+    DOWN_TRACK_PAUSED = 18,
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use greenroom_transport::{ChannelId, IceState, Transport};
 
+use crate::bandwidth::Bandwidth;
 use crate::down_track::Retired;
 use crate::egress::Egress;
 use crate::handles::{Handle, HandleMap};
@@ -52,6 +53,7 @@ pub(crate) struct Connection {
     pub failed: bool,
     pub ice_state: IceState,
     pub remb_bps: Option<u64>,
+    pub bandwidth: Bandwidth,
     retired: HandleMap<Retired>,
     retired_order: VecDeque<u32>,
 }
@@ -79,6 +81,7 @@ impl Connection {
             failed: false,
             ice_state: IceState::New,
             remb_bps: None,
+            bandwidth: Bandwidth::default(),
             retired: HandleMap::default(),
             retired_order: VecDeque::new(),
         }

@@ -4,6 +4,7 @@
 //! transport, sender reports, and key frames to ask for. The small machines do the work: the layer selector chooses,
 //! the sequence, timestamp and VP8 mungers rewrite, the sequencer remembers for retransmission.
 
+mod allotment;
 mod forward;
 mod pause;
 mod reports;
@@ -13,7 +14,9 @@ mod write;
 use std::time::{Duration, Instant};
 
 pub use self::forward::Outcome;
+use crate::allocation::{Allotment, USUAL_PRIORITY};
 use crate::handles::Handle;
+use crate::layer_rates::Layer;
 use crate::layer_selector::LayerSelector;
 use crate::parameters::{ExtensionIds, Kind, PayloadType};
 use crate::route::Route;
@@ -59,7 +62,13 @@ pub struct DownTrack {
     routes: Vec<Route>,
     extensions: ExtensionIds,
     enabled: bool,
-    max_temporal: u8,
+    priority: u8,
+    wanted: Layer,
+    allotment: Allotment,
+    /// When it had to give something up.
+    lowered_at: Option<Instant>,
+    /// Waits for a key frame of a lower layer.
+    descends: bool,
     selector: LayerSelector,
     source: Option<Source>,
     last_source: Option<Source>,
@@ -117,7 +126,11 @@ impl DownTrack {
             routes: Vec::new(),
             extensions: ExtensionIds::from_list(&parameters.header_extensions),
             enabled: true,
-            max_temporal: 3,
+            priority: USUAL_PRIORITY,
+            wanted: Layer::BEST,
+            allotment: Allotment::UpTo(Layer::BEST),
+            lowered_at: None,
+            descends: false,
             selector: LayerSelector::new(2),
             source: None,
             last_source: None,
@@ -164,13 +177,6 @@ impl DownTrack {
         self.packets += 1;
         self.octets += payload_length as u64;
         self.next_report_at.get_or_insert(now);
-    }
-
-    /// The best layers wanted: spatial 0..=2, temporal 0..=3.
-    pub fn set_max_layer(&mut self, spatial: u8, temporal: u8) {
-        self.selector.set_max_spatial(spatial);
-        self.max_temporal = temporal.min(3);
-        self.asked_at = None;
     }
 
     /// When silence or a report is due.

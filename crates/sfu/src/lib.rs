@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod allocation;
 pub mod audio_level;
 pub mod demultiplexer;
 pub mod down_track;
@@ -15,6 +16,7 @@ pub mod extended_sequence;
 pub mod handles;
 pub mod key_frame;
 pub mod key_frame_request;
+pub mod layer_rates;
 pub mod layer_selector;
 pub mod nack_generator;
 pub mod packet_history;
@@ -39,10 +41,14 @@ pub mod up_track;
 pub mod vp8_descriptor;
 pub mod vp8_munger;
 
+mod bandwidth;
 mod connection;
 
 pub use error::{Result, SfuError};
 pub use handles::Handle;
 pub use parameters::{HeaderExtension, Kind, PayloadType, ReceiveLayer};
-pub use sfu::{DownTrackParameters, LocalCandidate, Sfu, SfuEvent, TransportParameters, UpTrackParameters};
+pub use sfu::{
+    BandwidthPolicy, DownTrackParameters, LocalCandidate, Sfu, SfuEvent, TransportParameters,
+    UpTrackParameters,
+};
 pub use statistics::{DownTrackStatistics, LayerStatistics, SfuStatistics, UpTrackStatistics};

@@ -3,9 +3,11 @@
 //! In: datagrams, time, and what negotiation says. Out: datagrams ([`Sfu::poll_transmit`]), events
 //! ([`Sfu::poll_event`]) and the next deadline ([`Sfu::poll_timeout`]). One file for each way: `drive` moves datagrams
 //! and time, `transports`, `up_tracks` and `down_tracks` do what the caller asks for, `forwarding` takes media from a
-//! publisher to the subscribers (`binding` tells whose it is), `data_tracks` does so with data, `feedback` takes RTCP, `key_frames` asks for them, and `reports` writes RTCP by the
+//! publisher to the subscribers (`binding` tells whose it is), `data_tracks` does so with data, `feedback` takes RTCP, `allocating` shares
+//! a subscriber's bandwidth, `key_frames` asks for them, and `reports` writes RTCP by the
 //! clock.
 
+mod allocating;
 mod binding;
 mod data_tracks;
 mod delivery;
@@ -26,6 +28,7 @@ use std::time::Instant;
 
 use greenroom_transport::{Certificate, Protocol, TransportEvent};
 
+pub use self::allocating::BandwidthPolicy;
 pub(crate) use self::data_tracks::DataSubscription;
 pub use self::down_tracks::DownTrackParameters;
 pub use self::transports::{TransportParameters, TransportSnapshot, random_ice_credentials};
@@ -59,6 +62,8 @@ pub enum SfuEvent {
     UpTrackLayers(Handle, Vec<bool>),
     /// The first packet of a down track was forwarded.
     DownTrackStarted(Handle),
+    /// A down track is held back for lack of bandwidth, or is not any more.
+    DownTrackPaused(Handle, bool),
 }
 
 /// One server's forwarding unit.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::extended_sequence::{Extended, ExtendedSequence};
 use crate::key_frame_request::KeyFrameRequest;
+use crate::layer_rates::RateMeter;
 use crate::nack_generator::NackGenerator;
 use crate::packet_history::PacketHistory;
 use crate::parameters::Kind;
@@ -49,6 +50,8 @@ pub struct UpLayer {
     pub clock: Option<SenderClock>,
     /// Whether it flows.
     pub tracker: StreamTracker,
+    /// What it takes.
+    pub rate: RateMeter,
     /// Pending key frame request.
     pub key_frame_request: KeyFrameRequest,
     /// Received, without duplicates.
@@ -79,6 +82,7 @@ impl UpLayer {
             statistics: None,
             clock: None,
             tracker: StreamTracker::new(index),
+            rate: RateMeter::default(),
             key_frame_request: KeyFrameRequest::new(index),
             packets: 0,
             bytes: 0,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::audio_level::AudioLevel;
 use crate::handles::Handle;
 use crate::key_frame;
+use crate::layer_rates::LayerRates;
 use crate::layer_selector::MAX_LAYERS;
 use crate::parameters::{Codec, ExtensionIds, Kind, PayloadType, ReceiveLayer};
 use crate::rtp_header::RtpView;
@@ -282,6 +283,17 @@ impl UpTrack {
             view.clocks[index] = layer.clock;
         }
         view
+    }
+
+    /// What the layers that flow take.
+    pub fn rates(&self, now: Instant) -> LayerRates {
+        let mut rates = LayerRates::default();
+        for (rate, layer) in rates.0.iter_mut().zip(&self.layers) {
+            if layer.tracker.is_present() {
+                *rate = layer.rate.rates(now);
+            }
+        }
+        rates
     }
 
     /// Which layers flow, lowest first.

@@ -56,6 +56,16 @@ impl DownTrack {
         })
     }
 
+    fn set_priority(&self, priority: u8) -> PyResult<()> {
+        self.open()?;
+        let handle = self.handle;
+        post(&self.worker, "DownTrack", move |endpoint, now| {
+            if let Err(error) = endpoint.sfu.set_priority(handle, priority, now) {
+                log::debug!("priority {priority}: {error}");
+            }
+        })
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.open()?;
         let handle = self.handle;

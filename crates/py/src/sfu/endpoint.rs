@@ -156,6 +156,10 @@ impl SfuEndpoint {
                     self.port
                         .push(handle, event_kinds::DOWN_TRACK_STARTED, Payload::None);
                 }
+                SfuEvent::DownTrackPaused(handle, paused) => {
+                    let payload = Payload::Integer(paused.into());
+                    self.port.push(handle, event_kinds::DOWN_TRACK_PAUSED, payload);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use greenroom_net::{EventPort as NetEventPort, next_handle};
-use greenroom_sfu::{DownTrackParameters, Kind, UpTrackParameters};
+use greenroom_sfu::{BandwidthPolicy, DownTrackParameters, Kind, UpTrackParameters};
 use greenroom_transport::{ChannelConfig, ChannelId, IceCredentials, RemoteParameters};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -230,6 +230,31 @@ impl SfuTransport {
         });
     }
 
+    #[pyo3(signature = (*, congestion_control, allow_pause))]
+    fn set_bandwidth_policy(&self, congestion_control: bool, allow_pause: bool) -> PyResult<()> {
+        self.open()?;
+        let policy = BandwidthPolicy {
+            congestion_control,
+            allow_pause,
+        };
+        let handle = self.handle;
+        post(&self.worker, "SfuTransport", move |endpoint, now| {
+            if let Err(error) = endpoint.sfu.set_bandwidth_policy(handle, policy, now) {
+                log::debug!("bandwidth policy: {error}");
+            }
+        })
+    }
+
+    fn set_bandwidth_limit(&self, limit_bps: Option<u64>) -> PyResult<()> {
+        self.open()?;
+        let handle = self.handle;
+        post(&self.worker, "SfuTransport", move |endpoint, now| {
+            if let Err(error) = endpoint.sfu.set_bandwidth_limit(handle, limit_bps, now) {
+                log::debug!("bandwidth limit: {error}");
+            }
+        })
+    }
+
     #[pyo3(signature = (mid, *, kind, payload_types, header_extensions, layers, rids = vec![]))]
     #[allow(clippy::too_many_arguments)]
     fn add_up_track(
@@ -337,6 +362,7 @@ impl SfuTransport {
         dict.set_item("bytes_received", snapshot.counters.bytes_received)?;
         dict.set_item("packets_sent", snapshot.counters.packets_sent)?;
         dict.set_item("packets_received", snapshot.counters.packets_received)?;
+        dict.set_item("available_bitrate_bps", snapshot.available_bitrate_bps)?;
         let pair = snapshot
             .selected_pair
             .map(|(local, remote)| (local.to_string(), remote.to_string()));

@@ -42,7 +42,7 @@ impl DownTrack {
         egress: &mut Egress,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        if !self.enabled || track.muted {
+        if !self.enabled || track.muted || self.is_paused() {
             return Outcome::Dropped;
         }
         let Some(route) = self.route_for(packet.view.payload_type) else {
@@ -64,11 +64,11 @@ impl DownTrack {
         };
         let after_gap = packet.newest && !self.sequence.follows(packet.sequence);
         if switched && let Some(vp8) = &packet.vp8 {
-            self.vp8.switch(vp8, self.max_temporal);
+            self.vp8.switch(vp8, self.temporal_limit());
         }
         let mut indices = None;
         if let Some(vp8) = &packet.vp8 {
-            indices = self.vp8.munge(vp8, self.max_temporal, after_gap && !switched);
+            indices = self.vp8.munge(vp8, self.temporal_limit(), after_gap && !switched);
             if indices.is_none() {
                 self.skip(packet);
                 return Outcome::Dropped;
@@ -160,6 +160,7 @@ impl DownTrack {
             self.selector.stop();
         }
         let target = self.selector.target(track.declared, track.present, now);
+        self.descends = self.selector.current().is_some_and(|current| current > target);
         let selection = self
             .selector
             .select(packet.source.layer, packet.begins_key_frame, target);
@@ -233,7 +234,7 @@ impl DownTrack {
 
     /// The layer that a key frame is needed of before anything more can be forwarded or climbed to.
     pub fn wanted_key_frame(&mut self, track: &TrackView, now: Instant) -> Option<u8> {
-        if self.kind == Kind::Audio || !self.enabled || track.muted {
+        if self.kind == Kind::Audio || !self.enabled || track.muted || self.is_paused() {
             return None;
         }
         let target = self.selector.target(track.declared, track.present, now);

@@ -23,7 +23,7 @@ impl DownTrack {
         self.pause_changed(muted, Change::AfterMute, now);
     }
 
-    fn pause_changed(&mut self, paused: bool, change: Change, now: Instant) {
+    pub(super) fn pause_changed(&mut self, paused: bool, change: Change, now: Instant) {
         self.asked_at = None;
         if !paused {
             self.silence_left = 0;

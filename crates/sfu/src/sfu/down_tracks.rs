@@ -86,6 +86,7 @@ impl Sfu {
         up_track.down_tracks.push(handle);
         self.down_tracks.insert(handle, track);
         self.ask_for_down_track(handle, now);
+        self.reallocate(parameters.transport, now);
         Ok(())
     }
 
@@ -128,6 +129,7 @@ impl Sfu {
             return;
         };
         let (transport, deadline) = (track.transport, track.deadline());
+        self.reallocate(transport, now);
         if let Some(connection) = self.connections.get_mut(&transport) {
             connection.lower_deadline(deadline);
         }

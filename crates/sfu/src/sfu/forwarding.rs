@@ -9,6 +9,7 @@ use crate::handles::Handle;
 use crate::layer_selector::MAX_LAYERS;
 use crate::rtp_header::RtpView;
 use crate::rtx;
+use crate::up_layer::UpLayer;
 use crate::up_track::{Source, UpTrack};
 
 impl Sfu {
@@ -72,6 +73,7 @@ impl Sfu {
         if changed {
             self.events
                 .push_back(SfuEvent::UpTrackLayers(track.handle, track.presence()));
+            self.reallocate_subscribers(binding.up_track, now);
         }
     }
 
@@ -104,6 +106,8 @@ impl Sfu {
             return;
         };
         let begins_key_frame = packet.begins_key_frame;
+        let temporal = packet.vp8.and_then(|vp8| vp8.temporal_id).unwrap_or(0);
+        let size_bytes = packet.view.payload_offset + packet.view.payload.len();
         let view = track.view();
         let mut wanted = [false; MAX_LAYERS];
         for down_handle in &track.down_tracks {
@@ -138,27 +142,22 @@ impl Sfu {
                 self.dirty.push(down_track.transport);
             }
         }
-        self.note_key_frames(now, binding, begins_key_frame, wanted);
-    }
-
-    fn note_key_frames(
-        &mut self,
-        now: Instant,
-        binding: StreamBinding,
-        begins_key_frame: bool,
-        wanted: [bool; MAX_LAYERS],
-    ) {
-        let Some(track) = self.up_tracks.get_mut(&binding.up_track) else {
-            return;
-        };
-        if begins_key_frame && let Some(layer) = track.layers.get_mut(usize::from(binding.layer)) {
-            layer.key_frame_request.key_frame_received();
+        if let Some(layer) = self.layer_of(binding) {
+            layer.rate.count(now, temporal, size_bytes);
+            if begins_key_frame {
+                layer.key_frame_request.key_frame_received();
+            }
         }
         for (layer, is_wanted) in wanted.into_iter().enumerate() {
             if is_wanted {
                 self.request_key_frame_of(binding.up_track, layer as u8, now);
             }
         }
+    }
+
+    fn layer_of(&mut self, binding: StreamBinding) -> Option<&mut UpLayer> {
+        let track = self.up_tracks.get_mut(&binding.up_track)?;
+        track.layers.get_mut(usize::from(binding.layer))
     }
 }
 

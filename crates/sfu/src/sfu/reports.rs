@@ -22,6 +22,7 @@ impl Sfu {
         };
         connection.media_deadline = None;
         let (up_tracks, down_tracks) = (connection.up_tracks.clone(), connection.down_tracks.clone());
+        self.share_bandwidth(handle, now);
         for up_track in &up_tracks {
             self.send_nacks(handle, *up_track, now);
             self.watch_layers(handle, *up_track, now);
@@ -72,6 +73,7 @@ impl Sfu {
                 layer.tracker.hold(now);
             } else {
                 changed |= layer.tracker.tick(now);
+                layer.rate.tick(now);
             }
             connection.lower_deadline(layer.tracker.deadline());
         }
@@ -83,6 +85,7 @@ impl Sfu {
         for down_track in track.down_tracks.clone() {
             self.ask_for_down_track(down_track, now);
         }
+        self.reallocate_subscribers(up_track, now);
     }
 
     fn send_receiver_reports(&mut self, handle: Handle, up_tracks: &[Handle], now: Instant) {

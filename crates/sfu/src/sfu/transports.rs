@@ -36,6 +36,8 @@ pub struct TransportSnapshot {
     pub selected_pair: Option<(SocketAddr, SocketAddr)>,
     /// What the subscriber thinks it can receive (REMB).
     pub estimated_bitrate_bps: Option<u64>,
+    /// What its video may take; None while nothing is known to be scarce.
+    pub available_bitrate_bps: Option<u64>,
 }
 
 /// Credentials of the lengths that RFC 8839 section 5.4 asks for, and more random than it asks.
@@ -169,6 +171,7 @@ impl Sfu {
                 .map(|round_trip| round_trip.as_secs_f64()),
             selected_pair: connection.transport.selected_pair(),
             estimated_bitrate_bps: connection.remb_bps,
+            available_bitrate_bps: connection.bandwidth.capacity_bps(),
         })
     }
 

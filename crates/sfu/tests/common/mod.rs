@@ -530,6 +530,10 @@ pub struct Vp8Source {
     pub key_next: bool,
     pub rid: Option<&'static str>,
     pub frames: u32,
+    /// Bytes that follow what a packet says.
+    pub filler: usize,
+    /// Alternating frames of temporal layer 1.
+    pub temporal: bool,
 }
 
 impl Vp8Source {
@@ -544,6 +548,8 @@ impl Vp8Source {
             key_next: true,
             rid,
             frames: 0,
+            filler: 0,
+            temporal: false,
         }
     }
 
@@ -552,11 +558,13 @@ impl Vp8Source {
         for packet in 0..packets {
             let mut payload = vec![if packet == 0 { 0x90 } else { 0x80 }, 0xE0];
             payload.extend_from_slice(&(self.picture | 0x8000).to_be_bytes());
-            payload.extend_from_slice(&[self.tl0, 0x00]);
+            let upper = self.temporal && !self.key_next && self.frames % 2 == 1;
+            payload.extend_from_slice(&[self.tl0, if upper { 0x60 } else { 0x00 }]);
             payload.push(u8::from(!self.key_next));
             payload.extend_from_slice(&self.ssrc.to_be_bytes());
             payload.extend_from_slice(&self.frames.to_be_bytes());
             payload.push(packet);
+            payload.resize(payload.len() + self.filler, 0);
             let header = RtpHeader {
                 marker: packet + 1 == packets,
                 payload_type: 96,

@@ -1,0 +1,227 @@
+//! Scarce bandwidth through a whole unit: layers given up and taken again, pauses, priorities.
+
+mod common;
+
+use common::{Vp8Source, World, ms, read_vp8, vp8};
+use greenroom_sfu::rtcp::Feedback;
+use greenroom_sfu::{BandwidthPolicy, Handle, Kind, SfuEvent};
+
+const FRAME: u32 = 3_000;
+/// Payload bytes of a frame on each layer: about 120, 400 and 1,200 kb/s at 30 frames a second.
+const FRAME_BYTES: [usize; 3] = [460, 1_600, 4_900];
+
+/// A publisher of three layers, and what it sends.
+struct Camera {
+    up_track: Handle,
+    sources: [Vp8Source; 3],
+}
+
+fn camera(world: &mut World, mid: &'static str, first_ssrc: u32) -> Camera {
+    let ssrcs: Vec<u32> = (0..3).map(|index| first_ssrc + index).collect();
+    let up_track = world.publish(0, mid, Kind::Video, vec![vp8(false)], &ssrcs, &[]);
+    let sources = [0, 1, 2].map(|index| {
+        let mut source = Vp8Source::new(ssrcs[index], None);
+        source.filler = FRAME_BYTES[index] / packets(index);
+        source.temporal = true;
+        source
+    });
+    Camera { up_track, sources }
+}
+
+fn packets(layer: usize) -> usize {
+    [1, 2, 5][layer]
+}
+
+/// Frames at 30 per second for so long; the publisher obeys key frame requests.
+fn stream(world: &mut World, cameras: &mut [Camera], milliseconds: u64) {
+    for _ in 0..milliseconds / 33 {
+        for source in cameras
+            .iter_mut()
+            .flat_map(|camera| camera.sources.iter_mut().enumerate())
+        {
+            let (index, source) = source;
+            let wanted = Feedback::KeyFrame { ssrc: source.ssrc };
+            source.key_next |= world.clients[0]
+                .feedback
+                .iter()
+                .any(|(_, feedback)| *feedback == wanted);
+            source.frame(&mut world.clients[0], packets(index) as u8, FRAME);
+        }
+        world.clients[0]
+            .feedback
+            .retain(|(_, feedback)| !matches!(feedback, Feedback::KeyFrame { .. }));
+        world.run(ms(33));
+    }
+}
+
+fn layer(world: &World, down_track: Handle) -> Option<u8> {
+    let found = world.sfu.down_track_statistics(down_track).expect("open");
+    found.spatial_layer
+}
+
+fn pauses(world: &World, down_track: Handle) -> Vec<bool> {
+    let of_track = |event: &SfuEvent| match event {
+        SfuEvent::DownTrackPaused(handle, paused) if *handle == down_track => Some(*paused),
+        _ => None,
+    };
+    world.events.iter().filter_map(of_track).collect()
+}
+
+fn assert_no_holes(world: &World, client: usize, ssrc: u32) {
+    let got = world.clients[client].on(ssrc);
+    for pair in got.windows(2) {
+        let (before, after) = (read_vp8(&pair[0].payload), read_vp8(&pair[1].payload));
+        assert_eq!(
+            pair[1].header.sequence_number,
+            pair[0].header.sequence_number.wrapping_add(1)
+        );
+        assert_eq!(
+            after.0,
+            (before.0 + u16::from(after.4 == 0)) & 0x7FFF,
+            "picture id"
+        );
+        assert!(before.2 == after.2 || after.5, "a switch without a key frame");
+    }
+}
+
+#[test]
+fn a_limit_lowers_the_layer_and_no_limit_raises_it() {
+    let mut world = World::new(11);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000)];
+    let (limited, other) = (world.join(), world.join());
+    let down_track = world.subscribe(limited, cameras[0].up_track, 900, vec![vp8(true)]);
+    let undisturbed = world.subscribe(other, cameras[0].up_track, 900, vec![vp8(true)]);
+    stream(&mut world, &mut cameras, 2_000);
+    assert_eq!(layer(&world, down_track), Some(2));
+    let transport = world.clients[limited].handle;
+    for (limit_bps, expected) in [
+        (Some(550_000), 1),
+        (Some(200_000), 0),
+        (Some(550_000), 1),
+        (None, 2),
+        (Some(50_000), 0),
+    ] {
+        let now = world.now;
+        world
+            .sfu
+            .set_bandwidth_limit(transport, limit_bps, now)
+            .expect("open");
+        stream(&mut world, &mut cameras, 5_000);
+        assert_eq!(layer(&world, down_track), Some(expected), "{limit_bps:?}");
+        assert_eq!(layer(&world, undisturbed), Some(2), "{limit_bps:?}");
+    }
+    assert_no_holes(&world, limited, 900);
+    assert_no_holes(&world, other, 900);
+    assert_eq!(pauses(&world, down_track), [], "pausing is not allowed");
+}
+
+#[test]
+fn temporal_layers_go_before_spatial_ones() {
+    let mut world = World::new(12);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000)];
+    let client = world.join();
+    let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
+    stream(&mut world, &mut cameras, 3_000);
+    let now = world.now;
+    let transport = world.clients[client].handle;
+    world
+        .sfu
+        .set_bandwidth_limit(transport, Some(900_000), now)
+        .expect("open");
+    let before = world.clients[client].on(900).len();
+    stream(&mut world, &mut cameras, 2_000);
+    assert_eq!(layer(&world, down_track), Some(2));
+    let got = world.clients[client].on(900);
+    let frames = got[before..]
+        .iter()
+        .filter(|got| read_vp8(&got.payload).4 == 0)
+        .count();
+    assert!((28..=34).contains(&frames), "{frames} frames in two seconds");
+    assert_no_holes(&world, client, 900);
+}
+
+#[test]
+fn tracks_that_do_not_fit_are_paused_where_that_is_allowed() {
+    let mut world = World::new(13);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000), camera(&mut world, "w", 2_000)];
+    let client = world.join();
+    let transport = world.clients[client].handle;
+    let policy = BandwidthPolicy {
+        allow_pause: true,
+        ..BandwidthPolicy::default()
+    };
+    let now = world.now;
+    world
+        .sfu
+        .set_bandwidth_policy(transport, policy, now)
+        .expect("open");
+    let [first, second] = [(0, 900), (1, 910)].map(|(index, ssrc): (usize, u32)| {
+        world.subscribe(client, cameras[index].up_track, ssrc, vec![vp8(true)])
+    });
+    stream(&mut world, &mut cameras, 2_000);
+    let now = world.now;
+    world.sfu.set_priority(second, 7, now).expect("open");
+    world
+        .sfu
+        .set_bandwidth_limit(transport, Some(90_000), now)
+        .expect("open");
+    stream(&mut world, &mut cameras, 2_000);
+    assert_eq!(
+        (pauses(&world, first), pauses(&world, second)),
+        (vec![true], vec![])
+    );
+    assert_eq!((layer(&world, first), layer(&world, second)), (None, Some(0)));
+    let held = world.clients[client].on(900).len();
+    stream(&mut world, &mut cameras, 2_000);
+    assert_eq!(
+        world.clients[client].on(900).len(),
+        held,
+        "a paused track sends nothing"
+    );
+    let now = world.now;
+    world.sfu.set_bandwidth_limit(transport, None, now).expect("open");
+    stream(&mut world, &mut cameras, 3_000);
+    assert_eq!(pauses(&world, first), [true, false]);
+    assert_eq!((layer(&world, first), layer(&world, second)), (Some(2), Some(2)));
+    for ssrc in [900, 910] {
+        assert_no_holes(&world, client, ssrc);
+    }
+}
+
+#[test]
+fn a_track_that_is_disabled_while_it_is_paused_comes_back() {
+    let mut world = World::new(14);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000)];
+    let client = world.join();
+    let transport = world.clients[client].handle;
+    let policy = BandwidthPolicy {
+        allow_pause: true,
+        ..BandwidthPolicy::default()
+    };
+    let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
+    stream(&mut world, &mut cameras, 2_000);
+    let now = world.now;
+    world
+        .sfu
+        .set_bandwidth_policy(transport, policy, now)
+        .expect("open");
+    world
+        .sfu
+        .set_bandwidth_limit(transport, Some(10_000), now)
+        .expect("open");
+    stream(&mut world, &mut cameras, 1_000);
+    assert_eq!(layer(&world, down_track), None);
+    let now = world.now;
+    world.sfu.set_down_track_enabled(down_track, false, now);
+    stream(&mut world, &mut cameras, 1_000);
+    let now = world.now;
+    world.sfu.set_bandwidth_limit(transport, None, now).expect("open");
+    world.sfu.set_down_track_enabled(down_track, true, now);
+    stream(&mut world, &mut cameras, 2_000);
+    assert_eq!(layer(&world, down_track), Some(2));
+    assert_eq!(pauses(&world, down_track), [true, false]);
+}
