@@ -186,7 +186,7 @@ class Reconnector:
         _logger.info("reconnected by a %s", mode.value)
         self._episode = None
         self._task = None
-        self._session.flush_requests()
+        self._session.outbox.flush()
         self._session.tell_state(1)
         self._session.emit("reconnected")
         # Handlers have run, and may have lost the session anew.

@@ -55,7 +55,7 @@ async def restart(session: Session) -> None:
     await session.data_tracks.local.publish_again()
     if not session.has_signal:
         raise SignalProtocolError("the signal connection was lost while joining anew")
-    session.repeat_subscription_permission(renamed)
+    session.outbox.repeat_subscription_permission(renamed)
     session.returning.restarted()
     session.data_tracks.remote.settle()
     await session.sender.send_again()

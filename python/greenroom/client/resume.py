@@ -60,7 +60,8 @@ async def first_message(session: Session, *, resume: bool = False) -> tuple[str,
     """Open a signal connection with the newest token. SignalProtocolError when it begins with a leave; the
     session has ended then if the leave says so."""
     try:
-        signal = await run_within(session.open_signal(resume=resume), OPEN_TIMEOUT_S)
+        sid = session.state.local.sid if resume else ""
+        signal = await run_within(session.opener.open(resumed_sid=sid), OPEN_TIMEOUT_S)
         kind, message = await run_within(signal.receive_first(), FIRST_MESSAGE_TIMEOUT_S)
     except asyncio.TimeoutError as error:
         raise ConnectTimeoutError("the signal connection did not open in time") from error

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
 from greenroom import _engine
-from greenroom.signalling.messages import enum_name
-from greenroom.signalling.url import UrlError, signal_url
 
 from . import participants
 from .addresses import Addresses
-from .connections import Connections, DualConnections, Hooks, SingleConnection, trickle
+from .connections import Connections, DualConnections, Hooks, trickle
 from .data import DataReceiver, DataSender
 from .data_kinds import DataKinds
 from .data_track_encryption import DataTrackCipher
@@ -26,20 +23,16 @@ from .data_tracks import DataTracks
 from .encryption import Encryption
 from .errors import (
     ConnectError,
-    ConnectTimeoutError,
-    InvalidUrlError,
     MediaPathError,
-    ServerRefusedError,
-    ServerUnreachableError,
     SignalProtocolError,
-    TlsError,
 )
 from .events import EventQueue, Gate
-from .ice_servers import IceUrlError, parse_ice_url
-from .join_parameters import SINGLE_PATH, join_query, single_join_query
+from .joining import join
 from .media_tracks import MediaTracks
 from .network import Network, transport_policy, usable_servers
+from .opening import SignalOpener
 from .options import SessionOptions
+from .outbox import Outbox
 from .peer_link import PeerLink
 from .publications import Publications
 from .publisher import Publisher
@@ -51,18 +44,13 @@ from .signal_connection import SignalConnection
 from .signals import AT_ONCE, WHEN_CONNECTED
 from .state import Facade, ParticipantState, RoomState
 from .streams_incoming import IncomingStreams
-from .waiting import loop_time, run_within
+from .waiting import loop_time
 from .wishes import Wishes
 
 _logger = logging.getLogger("livekit")
 _T = TypeVar("_T")
 
 DisconnectReason = models.DisconnectReason
-
-MAX_QUEUED_REQUESTS = 4096
-"""Requests made while reconnecting; further ones are dropped with a warning."""
-_ALWAYS_SENT = frozenset({"sync_state", "trickle", "offer", "answer", "simulate", "leave"})
-"""These belong to one signal connection, and are of no use on a later one."""
 
 
 class Session:
@@ -105,9 +93,8 @@ class Session:
         self.addresses = Addresses("")
         self._pings = (0, 0)
         self._transport_policy = "all"
-        self._signal: SignalConnection | None = None
-        self._prepared: SingleConnection | None = None
-        """Its offer is with the server, which has not accepted it yet."""
+        self.signal: SignalConnection | None = None
+        """None while there is none: reconnecting, or over."""
         self._hooks = Hooks(
             send=self.send,
             on_message=self._on_data,
@@ -116,34 +103,23 @@ class Session:
             on_started=lambda sid, receiver: self.gate.pass_through(self.media.started, sid, receiver),
             on_stopped=lambda sid, receiver: self.gate.pass_through(self.media.stopped, sid, receiver),
         )
-        self._queued: deque[tuple[str, Any]] = deque()
-        self._subscription_permission: proto.SubscriptionPermission | None = None
+        self.opener = SignalOpener(self, self._hooks)
+        self.outbox = Outbox(self)
         self._farewell_task: asyncio.Task[None] | None = None
-        self._end_before_connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._end_before_connected.add_done_callback(_consume)
+        self.end_before_connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.end_before_connected.add_done_callback(_consume)
         self._joined_room = False
         """`connect` has succeeded: from here an end is told by an event, not by an error."""
 
     # ---- joining ----
 
-    async def connect(self, url: str, token: str) -> None:
-        """Join. On any error, and when cancelled, everything is freed before this raises."""
-        self._check_options()
-        deadline = loop_time() + self.options.connect_timeout_s
-        self.token, self.addresses = token, Addresses(url, self.options.route)
+    async def connect(self, url: str, token: str, deadline_s: float | None = None) -> None:
+        """Join, before `deadline_s` on the loop's clock (the options' time from now on, if it is not given). On any
+        error, and when cancelled, everything is freed before this raises."""
+        if deadline_s is None:
+            deadline_s = loop_time() + self.options.connect_timeout_s
         try:
-            shown = signal_url(url, {})
-        except UrlError as error:
-            raise InvalidUrlError(str(error)) from error
-        try:
-            await self._within(deadline, "deriving the key", self.encryption.prepare())
-            signal = await self._within(
-                deadline, f"opening the signal connection to {shown}", self._open_anywhere()
-            )
-            kind, message = await self._within(
-                deadline, f"waiting for the join of {shown}", signal.receive_first()
-            )
-            await self._connect_media(deadline, self._joined(kind, message))
+            await join(self, url, token, deadline_s)
         except BaseException:
             await self._free(None)
             raise
@@ -151,75 +127,8 @@ class Session:
         # After the caller of connect had its turn, so that it can register handlers for what comes next.
         asyncio.get_running_loop().call_soon(self._release)
 
-    def _check_options(self) -> None:
-        for url in (url for entry in self.options.ice_servers for url in entry.urls):
-            try:
-                parse_ice_url(url)
-            except IceUrlError as error:
-                raise InvalidUrlError(f"RtcConfiguration.ice_servers: {error}") from error
-
-    async def _open_anywhere(self) -> SignalConnection:
-        """At the address given or, on LiveKit Cloud, in the first region that works."""
-        while True:
-            try:
-                return await self.open_signal()
-            except (ServerUnreachableError, ServerRefusedError, TlsError) as error:
-                if not await self.addresses.use_next(self.token):
-                    raise
-                _logger.warning("%s; trying %s", error, self.addresses.current)
-
-    async def open_signal(self, *, resume: bool = False) -> SignalConnection:
-        """Connect with the newest token, for a new join or to resume. ConnectError says why not."""
-        sid = self.state.local.sid if resume else ""
-        if resume and isinstance(self.connections, SingleConnection):
-            return await self._open(single_join_query(self.options, resumed_sid=sid), SINGLE_PATH)
-        if not resume and self.options.single_connection:
-            self._drop_prepared()
-            try:
-                self._prepared = SingleConnection(self._hooks)
-            except _engine.EngineError as error:
-                raise MediaPathError(f"no media connection could be made: {error}") from error
-            query = single_join_query(self.options, offer=self._prepared.first_offer)
-            try:
-                return await self._open(query, SINGLE_PATH)
-            except ServerRefusedError as error:
-                self._drop_prepared()
-                if error.status != 404:
-                    raise
-        return await self._open(join_query(self.options, resumed_sid=sid), "/rtc")
-
-    async def _open(self, query: dict[str, str], path: str) -> SignalConnection:
-        try:
-            address = signal_url(self.addresses.current, query, path=path)
-        except UrlError as error:  # one that the server named
-            raise InvalidUrlError(str(error)) from error
-        # Kept at once: a cancellation that comes in the same moment must find it to close it.
-        self._signal = signal = await SignalConnection.open(address, self.token, self.options.route)
-        return signal
-
-    def _drop_prepared(self) -> None:
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None:
-            prepared.close()
-
-    async def _within(self, deadline: float, stage: str, work: Coroutine[Any, Any, _T]) -> _T:
-        try:
-            return await run_within(work, deadline - loop_time())
-        except asyncio.TimeoutError as error:
-            if isinstance(error, ConnectError):
-                raise
-            raise ConnectTimeoutError(
-                f"connect did not finish within {self.options.connect_timeout_s:g} s: it was {stage}; "
-                "check the network, or raise RoomOptions.connect_timeout"
-            ) from error
-
-    def _joined(self, kind: str, message: Any) -> proto.JoinResponse:
-        if kind == "leave":
-            reason = enum_name(DisconnectReason, message.reason)
-            raise SignalProtocolError(f"the server ended the session as it began: {reason}; see its log")
-        if kind != "join":
-            raise SignalProtocolError(f"the server's first message was {kind!r}, not a join")
-        join: proto.JoinResponse = message
+    def begin(self, join: proto.JoinResponse) -> None:
+        """The server has let us in: the room's state, and the parts that work with it."""
         local = ParticipantState(join.participant, is_local=True)
         self.state = RoomState(local=local, room=join.room)
         self.state.by_sid[local.sid] = local
@@ -237,37 +146,14 @@ class Session:
         participants.fill(self, list(join.other_participants))
         if join.room.sid:
             self.resolve_sid(join.room.sid)
-        return join
-
-    async def _connect_media(self, deadline: float, join: proto.JoinResponse) -> None:
-        primary = self.make_media(join)
-        self.start_signal()
-        self.connections.begin(join)
-        try:
-            await self._within(
-                deadline,
-                "waiting for the media path",
-                self._first_of(primary.connected, self._end_before_connected),
-            )
-        except (ConnectTimeoutError, ConnectionError) as error:
-            pairs, servers = primary.candidate_pairs_tried(), primary.ice_servers_tried()
-            tried = "; ".join(pairs) or "none (no candidate of the server was reachable, or none came)"
-            relays = f"STUN and TURN servers: {'; '.join(servers)}; " if servers else ""
-            raise MediaPathError(
-                f"signalling works but no media path to the server was found ({error}); candidate "
-                f"pairs tried: {tried}; {relays}"
-                "check that UDP to the server's RTC ports, or TCP to its rtc.tcp_port, is open",
-                candidate_pairs=pairs,
-                ice_servers=servers,
-            ) from error
 
     def make_media(self, join: proto.JoinResponse) -> PeerLink:
         """New peer connections, as the join says; the primary one. MediaPathError when that can't be."""
-        assert self._signal is not None
+        assert self.signal is not None
         self._pings = (join.ping_interval, join.ping_timeout)
         network = self._network(join.ice_servers, join.client_configuration)
         self._transport_policy = network.transport_policy
-        prepared, self._prepared = self._prepared, None
+        prepared = self.opener.take_prepared()
         try:
             if prepared is not None:
                 self.connections = prepared
@@ -281,7 +167,7 @@ class Session:
     def _network(
         self, named: Iterable[proto.ICEServer], configuration: models.ClientConfiguration
     ) -> Network:
-        assert self._signal is not None
+        assert self.signal is not None
         servers = usable_servers(self.options.ice_servers, named, self.options.route.ssl_context)
         policy = transport_policy(self.options.transport_policy, configuration)
         if policy == "relay" and not any(server.kind == "turn" for server in servers):
@@ -290,7 +176,7 @@ class Session:
                 "and the server named none; give one, or use TRANSPORT_ALL"
             )
         return Network(
-            include_loopback=_is_loopback(self._signal.server_address),
+            include_loopback=_is_loopback(self.signal.server_address),
             transport_policy=policy,
             gather_continually=self.options.gather_continually,
             servers=servers,
@@ -309,12 +195,6 @@ class Session:
     @property
     def publisher(self) -> Publisher:
         return self.connections.publisher
-
-    async def _first_of(self, *futures: asyncio.Future[None]) -> None:
-        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        for future in futures:
-            if future.done():
-                future.result()
 
     def _release(self) -> None:
         if not self.closed:
@@ -368,7 +248,7 @@ class Session:
 
     @property
     def has_signal(self) -> bool:
-        return self._signal is not None and self._signal.is_open
+        return self.signal is not None and self.signal.is_open
 
     @property
     def can_resume(self) -> bool:
@@ -378,18 +258,18 @@ class Session:
     def detach_signal(self) -> SignalConnection | None:
         """Nothing is heard from the signal connection any more; it is the caller's to close. What the server may
         not have got is said again when the session goes on."""
-        signal, self._signal = self._signal, None
+        signal, self.signal = self.signal, None
         if signal is not None:
             signal.mute()
             if not self.closed:
-                self._queued.extendleft(reversed(signal.unconfirmed.take()))
+                self.outbox.repeat_unconfirmed(signal)
         return signal
 
     def start_signal(self) -> None:
         """Hear what comes over the signal connection, and ping."""
-        assert self._signal is not None
-        self._signal.start(self._on_signal, self._on_signal_closed)
-        self._signal.start_pings(*self._pings)
+        assert self.signal is not None
+        self.signal.start(self._on_signal, self._on_signal_closed)
+        self.signal.start_pings(*self._pings)
 
     def farewell(self, reason: int = DisconnectReason.CLIENT_INITIATED) -> tuple[str, proto.LeaveRequest]:
         action = proto.LeaveRequest.Action.DISCONNECT
@@ -403,23 +283,9 @@ class Session:
         self.requests.fail("the session was restarted before the change was made", "restarted")
         self.connections.close("the session was restarted", "restarted")
         self.receiver.start_anew()
-        self._queued.clear()
+        self.outbox.clear()
         for fail_pending in list(self.restarted):
             fail_pending()
-
-    def flush_requests(self) -> None:
-        """What was asked for while reconnecting goes out, in order."""
-        while self._queued and self._signal is not None:
-            self._signal.send(*self._queued.popleft())
-
-    def repeat_subscription_permission(self, renamed: dict[str, str]) -> None:
-        """In a new session nobody is restricted; track SIDs are others."""
-        permission = self._subscription_permission
-        if permission is None:
-            return
-        for entry in permission.track_permissions:
-            entry.track_sids[:] = [renamed.get(sid, sid) for sid in entry.track_sids]
-        self.send("subscription_permission", permission, urgent=True)
 
     def tell_state(self, state: int) -> None:
         """Connected (1) or reconnecting (2)."""
@@ -438,17 +304,7 @@ class Session:
     def send(self, kind: str, message: Any, *, urgent: bool = False) -> None:
         """Queue a signal message. Dropped once the session has ended. While reconnecting it waits, unless
         `urgent` or part of reconnecting itself."""
-        if self.closed:
-            return
-        if kind == "subscription_permission":
-            self._subscription_permission = message
-        if self.reconnector.active and not urgent and kind not in _ALWAYS_SENT:
-            if len(self._queued) < MAX_QUEUED_REQUESTS:
-                self._queued.append((kind, message))
-            else:
-                _logger.warning("%d requests wait for reconnecting: %r is dropped", len(self._queued), kind)
-        elif self._signal is not None:
-            self._signal.send(kind, message)
+        self.outbox.send(kind, message, urgent=urgent)
 
     def resolve_sid(self, sid: str) -> None:
         if not self.sid.done():
@@ -469,8 +325,8 @@ class Session:
         if self.closed:
             return
         if not self._joined_room:
-            if not self._end_before_connected.done():
-                self._end_before_connected.set_exception(error(f"joining failed half-way: {why}"))
+            if not self.end_before_connected.done():
+                self.end_before_connected.set_exception(error(f"joining failed half-way: {why}"))
             return
         self._farewell_task = asyncio.ensure_future(self._free(None))
         self._close_parts()
@@ -500,7 +356,7 @@ class Session:
         self.emit("disconnected", reason)
 
     async def _free(self, farewell: tuple[str, Any] | None) -> None:
-        signal, self._signal = self._signal, None
+        signal, self.signal = self.signal, None
         if signal is not None and farewell is not None:
             signal.send(*farewell)
         self._close_parts()
@@ -518,8 +374,8 @@ class Session:
             return
         self.closed = True
         self.reconnector.stop()
-        self._queued.clear()
-        self._drop_prepared()
+        self.outbox.clear()
+        self.opener.close()
         for name in ("data_kinds", "data_tracks", "receiver", "publications", "requests", "connections"):
             part = getattr(self, name, None)
             if part is not None:
@@ -531,8 +387,8 @@ class Session:
         self.returning.give_up()
         if not self.sid.done():
             self.sid.set_exception(RuntimeError("the room has no SID: it is not connected any more"))
-        if not self._end_before_connected.done():
-            self._end_before_connected.cancel()
+        if not self.end_before_connected.done():
+            self.end_before_connected.cancel()
 
 
 def _is_loopback(address: str | None) -> bool:

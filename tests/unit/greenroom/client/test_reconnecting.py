@@ -13,7 +13,7 @@ from livekit.protocol import rtc as proto
 from test_session import Recorder
 
 from greenroom import _engine
-from greenroom.client import reconnect, reconnector, restart, resume, session
+from greenroom.client import outbox, reconnect, reconnector, restart, resume
 from greenroom.client.errors import PublishDataError, PublishTrackError, RequestError
 from greenroom.signalling.sdp import parse
 from livekit import rtc
@@ -504,7 +504,7 @@ async def test_simulation_needs_a_room_and_a_known_kind(joined: Joined) -> None:
 async def test_requests_while_reconnecting_are_bounded(
     joined: Joined, server: SignalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MAX_QUEUED_REQUESTS", 2)
+    monkeypatch.setattr(outbox, "MAX_QUEUED_REQUESTS", 2)
     room, recorder, connection = joined
     publication = room.remote_participants["anna"].track_publications["TR_a"]
     room.on("reconnecting", lambda: [publication.set_subscribed(bool(n % 2)) for n in range(5)])
