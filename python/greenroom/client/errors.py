@@ -23,7 +23,11 @@ class InvalidUrlError(ConnectError):
 
 
 class ServerUnreachableError(ConnectError):
-    """No connection to the server's address: refused, no such host, no route."""
+    """No connection to the server's address: refused, no such host, no route. `may_pass`: another attempt may help."""
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class TlsError(ConnectError):
@@ -68,6 +72,10 @@ class ServerRefusedError(ConnectError):
 
 class SignalProtocolError(ConnectError):
     """The server's first messages were not those of a join."""
+
+
+class SignalLostError(SignalProtocolError):
+    """The signal connection ended before the session had begun."""
 
 
 class MediaPathError(ConnectError):

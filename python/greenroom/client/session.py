@@ -24,6 +24,7 @@ from .encryption import Encryption
 from .errors import (
     ConnectError,
     MediaPathError,
+    SignalLostError,
     SignalProtocolError,
 )
 from .events import EventQueue, Gate
@@ -220,7 +221,7 @@ class Session:
         if self._joined_room:
             self.gate.pass_through(self.reconnector.trigger, Trigger.SIGNAL_LOST, why)
             return
-        self._end(DisconnectReason.SIGNAL_CLOSE, f"the signal connection was lost: {why}")
+        self._end(DisconnectReason.SIGNAL_CLOSE, f"the signal connection was lost: {why}", SignalLostError)
 
     def _on_media_failed(self, which: str, why: str) -> None:
         if self._joined_room:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from livekit.protocol import rtc as proto
 from greenroom.signalling.messages import MAX_MESSAGE_BYTES, MessageError, decode_response, encode_request
 from greenroom.signalling.url import validate_url
 
-from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalProtocolError, TlsError
+from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalLostError, TlsError
 from .http_route import HttpRoute, without_credentials
 from .refusals import refusal_error
 from .unconfirmed import Unconfirmed
@@ -102,7 +103,7 @@ class SignalConnection:
                 if decoded is not None:
                     return decoded
             elif frame.type is not aiohttp.WSMsgType.TEXT:
-                raise SignalProtocolError(
+                raise SignalLostError(
                     f"the server closed the signal connection before its first message "
                     f"({_close_text(self._websocket)})"
                 )
@@ -255,12 +256,14 @@ async def _connect_error(
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return ServerUnreachableError(
             f"the proxy {proxy} refused the way to {shown}: {error.status} {error.message}; check its rules, and the "
-            "user and password in its URL"
+            "user and password in its URL",
+            may_pass=False,
         )
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.InvalidURL)) and proxy:
         return ServerUnreachableError(
             f"no connection to {shown}: the proxy {proxy} can't be used: {error}; check RoomOptions.proxy, or HTTPS_PROXY "
-            "and HTTP_PROXY in the environment (NO_PROXY names hosts that need none)"
+            "and HTTP_PROXY in the environment (NO_PROXY names hosts that need none)",
+            may_pass=False,
         )
     if refusal:
         status, body = refusal[-1]
@@ -276,7 +279,9 @@ async def _connect_error(
             f"TLS to {shown} failed: {error}; is it a TLS port? use ws:// for a server without TLS"
         )
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        return ServerUnreachableError(f"{shown} answered but is no websocket: {error.message}; check the URL")
+        return ServerUnreachableError(
+            f"{shown} answered but is no websocket: {error.message}; check the URL", may_pass=False
+        )
     if (
         isinstance(error, aiohttp.ServerDisconnectedError)
         or getattr(error, "errno", None) == errno.ECONNRESET
@@ -286,8 +291,15 @@ async def _connect_error(
         )
     return ServerUnreachableError(
         f"no connection to {shown}: {error or type(error).__name__}; is the server running, and the "
-        f"host and port right?"
+        f"host and port right?",
+        may_pass=not _is_unknown_host(error),
     )
+
+
+def _is_unknown_host(error: Exception) -> bool:
+    """The name does not exist, as far as a name server could be asked."""
+    cause = getattr(error, "os_error", None)
+    return isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN
 
 
 async def _validated_body(http: aiohttp.ClientSession, url: str, arguments: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from livekit.protocol import models
 
 from greenroom import _engine
 from greenroom.client.errors import ConnectError
+from greenroom.client.first_join import join_with_retries
 from greenroom.client.http_route import HttpRoute
 from greenroom.client.ice_servers import IceServerEntry
 from greenroom.client.options import DEFAULT_CONNECT_TIMEOUT_S, SessionOptions
@@ -163,9 +164,10 @@ class Room(RoomEmitter):
 
         When it returns, everyone who was there is in `remote_participants`; whatever happens after is an
         event.
+        A server that is not there, or has no room for us just now, is asked three times more within
+        `RoomOptions.connect_timeout`.
         Raises a ConnectError (greenroom.client.errors has one type per cause); nothing is left behind
-        then, nor
-        when cancelled.
+        then, nor when cancelled.
         """
         loop = asyncio.get_running_loop()
         if self._loop is not None and self._loop is not loop:
@@ -177,12 +179,16 @@ class Room(RoomEmitter):
         options = options or RoomOptions()
         previous = (self._session, self._local_participant, self.rpc_registry, self._e2ee_manager)
         self.rpc_registry = RpcRegistry()
-        session = Session(self, _session_options(options))
+        session_options = _session_options(options)
+
+        async def attempt(deadline_s: float) -> None:
+            self._session = session = Session(self, session_options)
+            self._e2ee_manager = E2EEManager(session.encryption, options.encryption or options.e2ee)
+            await session.connect(url, token, deadline_s)
+
         self._connecting = True
         try:
-            self._session = session
-            self._e2ee_manager = E2EEManager(session.encryption, options.encryption or options.e2ee)
-            await session.connect(url, token)
+            await join_with_retries(attempt, session_options.connect_timeout_s)
         except BaseException:
             self._session, self._local_participant, self.rpc_registry, self._e2ee_manager = previous
             raise
