@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class RoomServer:
     url: str
     api_key: str = API_KEY
     api_secret: str = API_SECRET
+    pid: int = 0
+    """Of its process, when it has one of its own."""
 
     def token(self, identity: str, room: str, *, kind: str = "standard", **grants: object) -> str:
         """A token that joins `room`; `grants` are VideoGrants fields."""
@@ -69,7 +72,22 @@ logging:
 def livekit_server(log: Path, more: str = "", rtc: str = "") -> Iterator[RoomServer]:
     """Run livekit-server on loopback until the block ends; its output goes to `log`. `more` is YAML to be added, `rtc`
     lines of its section of that name."""
-    binary = livekit_server_binary()
+    with _serving("livekit-server", [livekit_server_binary()], log, more, rtc) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def greenroom_server(log: Path, more: str = "", rtc: str = "") -> Iterator[RoomServer]:
+    """As `livekit_server`, with the same configuration: `greenroom serve`, a process of its own."""
+    command = [sys.executable, "-m", "greenroom", "serve"]
+    with _serving("greenroom", command, log, more, rtc) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _serving(
+    name: str, command: Sequence[str | Path], log: Path, more: str, rtc: str
+) -> Iterator[RoomServer]:
     port = free_port()
     config = _LIVEKIT_CONFIG.format(
         port=port,
@@ -81,11 +99,11 @@ def livekit_server(log: Path, more: str = "", rtc: str = "") -> Iterator[RoomSer
     )
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [binary, "--config-body", config + more], stdout=output, stderr=subprocess.STDOUT
+            [*command, "--config-body", config + more], stdout=output, stderr=subprocess.STDOUT
         )
         try:
             _wait_until_healthy(f"http://127.0.0.1:{port}/", process, log)
-            yield RoomServer("livekit-server", f"ws://127.0.0.1:{port}")
+            yield RoomServer(name, f"ws://127.0.0.1:{port}", pid=process.pid)
         finally:
             process.terminate()
             try:
