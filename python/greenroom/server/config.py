@@ -174,6 +174,10 @@ class ServerConfig:
     """A participant whose media connection is not up by then is removed."""
     answer_timeout_s: float = 15.0
     """A connected client that leaves an offer unanswered for this long is told to start anew."""
+    congestion_control: bool = True
+    """Send each subscriber the video that its connection can take; otherwise all that it asks for."""
+    allow_pause: bool = False
+    """Pause video tracks when not even their lowest layers fit, where the client does not say itself."""
     webhooks: WebhookConfig = field(default_factory=WebhookConfig)
     prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
     tls: TlsConfig | None = None

@@ -48,6 +48,8 @@ class JoinRequest:
     auto_subscribe: bool = True
     auto_subscribe_data_track: bool = False
     adaptive_stream: bool = False
+    allow_pause: bool | None = None
+    """Whether video may be paused for lack of bandwidth; None: as the server is configured."""
     reconnect: bool = False
     participant_sid: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +104,9 @@ def read_join_request(
         auto_subscribe=_flag(query, "auto_subscribe", True),
         auto_subscribe_data_track=_flag(query, "auto_subscribe_data_track", False),
         adaptive_stream=_flag(query, "adaptive_stream", False),
+        allow_pause=_flag(query, "subscriber_allow_pause", False)
+        if query.get("subscriber_allow_pause")
+        else None,
         reconnect=_flag(query, "reconnect", False),
         participant_sid=query.get("sid", ""),
         attributes=_attributes(claims, grant, query, strict_attributes),
@@ -131,12 +136,17 @@ def _from_wrapped(claims: Claims, grant: VideoGrant, wrapped: messages.JoinReque
         auto_subscribe=wrapped.connection_settings.auto_subscribe,
         auto_subscribe_data_track=wrapped.connection_settings.auto_subscribe_data_track,
         adaptive_stream=wrapped.connection_settings.adaptive_stream,
+        allow_pause=_allow_pause(wrapped.connection_settings),
         reconnect=wrapped.reconnect,
         participant_sid=wrapped.participant_sid if wrapped.reconnect else "",
         attributes={**claims.attributes, **given},
         single_connection=True,
         requests=tuple(_first_requests(wrapped)),
     )
+
+
+def _allow_pause(settings: messages.ConnectionSettings) -> bool | None:
+    return settings.subscriber_allow_pause if settings.HasField("subscriber_allow_pause") else None
 
 
 def _first_requests(wrapped: messages.JoinRequest) -> Iterator[messages.SignalRequest]:

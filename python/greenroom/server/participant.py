@@ -93,6 +93,10 @@ class Participant:
         self.single = SingleSubscriber(self, self.publisher.connection) if request.single_connection else None
         """The receiving half of a client with one connection for both directions; None for one with two."""
         self.subscriber = self.single or SubscriberConnection(self, room.plane)
+        allow_pause = room.config.allow_pause if request.allow_pause is None else request.allow_pause
+        self.subscriber.connection.transport.set_bandwidth_policy(
+            congestion_control=room.config.congestion_control, allow_pause=allow_pause
+        )
         tcp_only = self.identity in room.tcp_only
         self.publisher.connection.tcp_only = self.subscriber.connection.tcp_only = tcp_only
         self.data = DataSender(self._send_data, room.config.limits, room.counters)

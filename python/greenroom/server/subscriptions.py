@@ -14,6 +14,8 @@ from greenroom.signalling.down_sections import OfferedTrack
 from greenroom.signalling.sdp import MediaKind
 from greenroom.signalling.server_description import codec_of_mime_type
 
+from .stream_states import StreamStates, engine_priority
+
 if TYPE_CHECKING:
     from .participant import Participant
     from .publications import Publication
@@ -30,8 +32,9 @@ _LAYER_TOLERANCE = 0.9
 class Subscription:
     """One track on its way to one participant; it has a down track once the client answered the offer."""
 
-    def __init__(self, publication: Publication) -> None:
+    def __init__(self, publication: Publication, states: StreamStates) -> None:
         self.publication = publication
+        self._states = states
         self.mid = ""
         self.ssrc = 0
         self.rtx_ssrc: int | None = None
@@ -41,6 +44,7 @@ class Subscription:
     def unbind(self) -> None:
         """Send nothing for now."""
         if self.down_track is not None:
+            self._states.unbound(self, self.down_track)
             self.down_track.close()
             self.down_track = None
 
@@ -61,6 +65,7 @@ class Subscriptions:
         self._allowed: dict[str, bool] = {}
         """What the client was last told about its permission, by track SID."""
         self._missing: dict[str, asyncio.TimerHandle] = {}
+        self._states = StreamStates(participant)
 
     def __contains__(self, track_sid: str) -> bool:
         return track_sid in self._active
@@ -142,7 +147,7 @@ class Subscriptions:
         self._participant.send(messages.SignalResponse(subscription_permission_update=update))
 
     def _subscribe(self, publication: Publication) -> None:
-        subscription = Subscription(publication)
+        subscription = Subscription(publication, self._states)
         self._active[publication.sid] = subscription
         self._participant.subscriber.add(subscription)
 
@@ -180,22 +185,11 @@ class Subscriptions:
         publication = subscription.publication
         subscription.down_track = down_track
         self._apply_settings(subscription)
-        if publication.kind is MediaKind.VIDEO:
-            self._send_stream_state(publication)
+        self._states.bound(subscription, down_track)
         self._participant.rate(publication.publisher.sid)
         self._participant.room.speakers.subscribed(self._participant, publication.publisher)
         if not self._participant.hidden:
             publication.publisher.first_subscriber(publication)
-
-    def _send_stream_state(self, publication: Publication) -> None:
-        state = messages.StreamStateInfo(
-            participant_sid=publication.publisher.sid,
-            track_sid=publication.sid,
-            state=messages.StreamState.ACTIVE,
-        )
-        self._participant.send(
-            messages.SignalResponse(stream_state_update=messages.StreamStateUpdate(stream_states=[state]))
-        )
 
     # ---- settings ----
 
@@ -222,6 +216,8 @@ class Subscriptions:
             quality = self._quality(publication, settings)
             temporal = _ALL_TEMPORAL_LAYERS if settings is None else temporal_layer(settings.fps)
             down_track.set_max_layer(publication.spatial_layer(quality), temporal)
+            priority = settings.priority if settings is not None else 0
+            down_track.set_priority(engine_priority(publication, priority))
 
     def _quality(self, publication: Publication, settings: messages.UpdateTrackSettings | None) -> int:
         if settings is None:

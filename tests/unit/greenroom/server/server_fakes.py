@@ -46,7 +46,9 @@ class FakeTrack:
         self.closed = False
         self.muted = False
         self.enabled = True
+        self.handle = next(FakeTransport.handles)
         self.max_layer: tuple[int, int] | None = None
+        self.priority = 1
         self.audio_level: tuple[float, bool] = (0.0, False)
         self.packets, self.packets_lost, self.fraction_lost = 0, 0, 0.0
 
@@ -60,6 +62,9 @@ class FakeTrack:
     def set_enabled(self, enabled: bool) -> None:
         self.enabled = enabled
 
+    def set_priority(self, priority: int) -> None:
+        self.priority = priority
+
     def set_max_layer(self, spatial: int, temporal: int) -> None:
         self.max_layer = (spatial, temporal)
 
@@ -68,12 +73,12 @@ class FakeTrack:
 
 
 class FakeTransport:
-    _handles = itertools.count(1)
+    handles = itertools.count(1)
 
     def __init__(self, port: FakePort, controlling: bool) -> None:
         self.port = port
         self.controlling = controlling
-        self.handle = next(self._handles)
+        self.handle = next(self.handles)
         self.ice_ufrag, self.ice_pwd = f"ufrag{self.handle}", f"pwd{self.handle:021}"
         self.fingerprint = FINGERPRINT
         self.remote: dict[str, Any] | None = None
@@ -86,6 +91,8 @@ class FakeTransport:
         self.data_track_channels: list[int] = []
         self.data_tracks: dict[tuple[int, int], int] = {}
         """From (published handle, subscriber's transport) to the subscriber's handle."""
+        self.bandwidth_policy = (True, False)
+        self.bandwidth_limit_bps: int | None = None
         self.full = False
         self.restarts = 0
         self.closed = False
@@ -112,6 +119,12 @@ class FakeTransport:
         self.sent[channel].append(data)
         self.was_sent.set()
         return True
+
+    def set_bandwidth_policy(self, *, congestion_control: bool, allow_pause: bool) -> None:
+        self.bandwidth_policy = (congestion_control, allow_pause)
+
+    def set_bandwidth_limit(self, limit_bps: int | None) -> None:
+        self.bandwidth_limit_bps = limit_bps
 
     def set_data_track_channel(self, channel: int) -> None:
         self.data_track_channels.append(channel)

@@ -201,7 +201,7 @@ rtc:
   port_range_end: 60000
   tcp_port: 7881
   use_external_ip: false
-  congestion_control: {enabled: true}
+  congestion_control: {enabled: false, send_side_bwe_pacer: none}
 redis: {address: "localhost:6379"}
 keys: {key1: secret1}
 turn: {enabled: true, domain: turn.example}
@@ -214,7 +214,14 @@ def test_a_usual_file_works_and_says_what_has_no_effect() -> None:
     assert configuration.server.udp_port == 50_000
     warned = {warning.split()[0] for warning in configuration.warnings}
     assert warned == {
-        *("logging.sample", "rtc.port_range_start:", "rtc.congestion_control", "redis", "turn", "audio"),
+        *(
+            "logging.sample",
+            "rtc.port_range_start:",
+            "rtc.congestion_control.send_side_bwe_pacer",
+            "redis",
+            "turn",
+            "audio",
+        ),
     }
 
 
