@@ -10,8 +10,7 @@ class TcpProxy:
     """`url` stands for the server's. While `refusing`, connections are closed as soon as they come."""
 
     def __init__(self, server_url: str) -> None:
-        parts = urlsplit(server_url)
-        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self.lead_to(server_url)
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.refusing = False
@@ -34,6 +33,11 @@ class TcpProxy:
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
+
+    def lead_to(self, server_url: str) -> None:
+        """New connections go to another server from now on, as behind a load balancer."""
+        parts = urlsplit(server_url)
+        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
 
     def cut(self) -> None:
         """Reset every connection, without a word of the websocket protocol."""
