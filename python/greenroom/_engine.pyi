@@ -646,6 +646,8 @@ class UpTrack:
         """(linear level 0..1, is speaking) from RFC 6464 levels, smoothed as livekit-server does."""
     def set_muted(self, muted: bool) -> None:
         """The publisher muted: down tracks close what they are sending (silence for audio)."""
+    def expect_layers(self, max_spatial: int) -> None:
+        """The publisher was told to send the layers up to this one: one that had stopped is back with its first packet."""
     def request_key_frame(self) -> None:
         """PLI to the publisher, throttled per layer. Nothing for audio."""
     def stats(self) -> dict[str, Any]:

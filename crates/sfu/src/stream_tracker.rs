@@ -67,6 +67,15 @@ impl StreamTracker {
         self.present != before
     }
 
+    /// The layer was asked for: if it is absent, its next packet makes it present.
+    pub fn expect(&mut self) {
+        if !self.present {
+            self.cycle_ends_at = None;
+            self.packets = 0;
+            self.good_cycles = 0;
+        }
+    }
+
     /// Whether the layer flows.
     pub fn is_present(&self) -> bool {
         self.present
@@ -121,6 +130,21 @@ mod tests {
                 assert_eq!(tracker.is_present(), *expected, "layer {layer}, cycle {index}");
             }
         }
+    }
+
+    #[test]
+    fn an_expected_layer_is_back_with_its_first_packet() {
+        let start = Instant::now();
+        let mut tracker = StreamTracker::new(2);
+        tracker.packet(start);
+        tracker.expect();
+        assert!(tracker.is_present());
+        tracker.tick(start + CYCLE);
+        assert!(!tracker.is_present());
+        tracker.expect();
+        assert_eq!((tracker.is_present(), tracker.deadline()), (false, None));
+        assert!(tracker.packet(start + CYCLE * 9));
+        assert!(tracker.is_present());
     }
 
     #[test]

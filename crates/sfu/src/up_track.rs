@@ -309,6 +309,13 @@ impl UpTrack {
         self.muted = muted;
     }
 
+    /// The publisher was told to send the layers up to this one: those that stopped are back with their first packet.
+    pub fn expect_layers(&mut self, max_spatial: u8) {
+        for layer in self.layers.iter_mut().take(usize::from(max_spatial) + 1) {
+            layer.tracker.expect();
+        }
+    }
+
     /// (linear loudness, is speaking).
     pub fn audio_level(&self, now: Instant) -> (f64, bool) {
         if self.muted {

@@ -170,6 +170,8 @@ class ServerConfig:
     update_interval_s: float = 0.25
     """Changes that concern no published track are sent to the others in batches of this interval."""
     speaker_interval_s: float = 0.4
+    dynacast_pause_delay_s: float = 5.0
+    """Publishers are told to pause layers of video that nobody has watched for this long."""
     join_timeout_s: float = 60.0
     """A participant whose media connection is not up by then is removed."""
     answer_timeout_s: float = 15.0

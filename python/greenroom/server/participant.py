@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from livekit.protocol import models
 from livekit.protocol import rtc as messages
 
-from greenroom.signalling.server_description import codec_of_mime_type
-
 from . import ids, tokens
 from .data_sender import RELIABLE, DataSender
 from .data_subscriptions import DataSubscriptions
@@ -27,7 +25,7 @@ from .quality import mean_opinion, quality_of
 from .server_calls import ServerCalls
 from .single_subscriber import SingleSubscriber
 from .subscriber import SubscriberConnection
-from .subscriptions import Subscriptions, subscribed_quality
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from .join_request import JoinRequest
@@ -204,6 +202,8 @@ class Participant:
         self.send(messages.SignalResponse(reconnect=reconnect))
         self.room.send_snapshot(self)
         self.data_subscriptions.resumed()
+        for publication in self.publications.values():
+            publication.repeat_quality()
         self.send_refresh_token()
         if self.subscriber_primary or self.single is not None:
             self.subscriber.resume()
@@ -346,9 +346,6 @@ class Participant:
         if publication.first_subscriber_reported:
             return
         publication.first_subscriber_reported = True
-        if codec_of_mime_type(publication.info.mime_type) != "opus" and not publication.info.muted:
-            update = subscribed_quality(publication)
-            self.send(messages.SignalResponse(subscribed_quality_update=update))
         self.send(
             messages.SignalResponse(track_subscribed=messages.TrackSubscribed(track_sid=publication.sid))
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models
@@ -14,6 +14,7 @@ from greenroom.signalling.sdp import MediaKind
 from greenroom.signalling.server_description import PublishedSection, codec_of_mime_type, mime_type
 
 from . import ids
+from .dynacast import NOBODY, Dynacast
 
 if TYPE_CHECKING:
     from greenroom import _engine
@@ -48,6 +49,14 @@ class Publication:
         self.first_subscriber_reported = False
         self.up_track: _engine.UpTrack | None = None
         self.payload_type: PayloadType | None = None
+        self._dynacast = self._make_dynacast() if self.kind is MediaKind.VIDEO else None
+
+    def _make_dynacast(self) -> Dynacast:
+        dynacast = Dynacast(
+            self._tell_quality, pause_delay_s=self.publisher.room.config.dynacast_pause_delay_s
+        )
+        dynacast.set_muted(self.info.muted)
+        return dynacast
 
     @property
     def sid(self) -> str:
@@ -120,7 +129,31 @@ class Publication:
         self.touch()
         if self.up_track is not None:
             self.up_track.set_muted(muted)
+        if self._dynacast is not None:
+            self._dynacast.set_muted(muted)
         return True
+
+    def announce(self) -> None:
+        """Others may know of the track from now on."""
+        self.announced = True
+        if self._dynacast is not None:
+            self._dynacast.start()
+
+    def watch(self, subscriber: Hashable, quality: int = NOBODY) -> None:
+        """A subscriber watches at most this quality, or no longer; nothing for audio."""
+        if self._dynacast is not None:
+            self._dynacast.watch(subscriber, quality)
+
+    def repeat_quality(self) -> None:
+        """The publisher may have missed what it was told of the quality that is watched."""
+        if self._dynacast is not None:
+            self._dynacast.repeat()
+
+    def _tell_quality(self, watched: int) -> None:
+        if self.up_track is not None and watched != NOBODY:
+            self.up_track.expect_layers(self.spatial_layer(watched))
+        update = subscribed_quality(self, watched)
+        self.publisher.send(messages.SignalResponse(subscribed_quality_update=update))
 
     def spatial_layer(self, quality: int) -> int:
         """The layer a quality stands for: by position among the declared qualities, not by name."""
@@ -139,9 +172,24 @@ class Publication:
 
     def close(self) -> None:
         """Stop receiving. Harmless twice."""
+        if self._dynacast is not None:
+            self._dynacast.stop()
         if self.up_track is not None:
             self.up_track.close()
             self.up_track = None
+
+
+def subscribed_quality(publication: Publication, watched: int) -> messages.SubscribedQualityUpdate:
+    """What the publisher is told to send: every quality up to the one that is watched."""
+    qualities = [
+        messages.SubscribedQuality(quality=quality, enabled=quality <= watched)
+        for quality in (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+    ]
+    return messages.SubscribedQualityUpdate(
+        track_sid=publication.sid,
+        subscribed_qualities=qualities,
+        subscribed_codecs=[messages.SubscribedCodec(codec=publication.codec, qualities=qualities)],
+    )
 
 
 def _track_info(request: messages.AddTrackRequest) -> models.TrackInfo:

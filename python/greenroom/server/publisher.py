@@ -195,7 +195,7 @@ class PublisherConnection:
             return
         for publication in list(self._by_mid.values()):
             if not publication.announced:
-                publication.announced = True
+                publication.announce()
                 self._participant.publish(publication)
 
     def revoke(self, publication: Publication) -> None:

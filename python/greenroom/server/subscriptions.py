@@ -12,8 +12,8 @@ from livekit.protocol import rtc as messages
 from greenroom import _engine
 from greenroom.signalling.down_sections import OfferedTrack
 from greenroom.signalling.sdp import MediaKind
-from greenroom.signalling.server_description import codec_of_mime_type
 
+from .dynacast import NOBODY
 from .stream_states import StreamStates, engine_priority
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Subscription:
     def close(self) -> None:
         self.closed = True
         self.unbind()
+        self.publication.watch(self)
 
 
 class Subscriptions:
@@ -211,9 +212,11 @@ class Subscriptions:
         if down_track is None:
             return
         settings = self._settings.get(publication.sid)
-        down_track.set_enabled(settings is None or not settings.disabled)
+        enabled = settings is None or not settings.disabled
+        down_track.set_enabled(enabled)
         if publication.kind is MediaKind.VIDEO:
             quality = self._quality(publication, settings)
+            publication.watch(subscription, quality if enabled else NOBODY)
             temporal = _ALL_TEMPORAL_LAYERS if settings is None else temporal_layer(settings.fps)
             down_track.set_max_layer(publication.spatial_layer(quality), temporal)
             priority = settings.priority if settings is not None else 0
@@ -243,20 +246,6 @@ def temporal_layer(fps: int) -> int:
     wanted = fps * _LAYER_TOLERANCE
     rates = (_USUAL_FPS / 4, _USUAL_FPS / 2, _USUAL_FPS)
     return next((layer for layer, rate in enumerate(rates) if wanted <= rate), _ALL_TEMPORAL_LAYERS)
-
-
-def subscribed_quality(publication: Publication) -> messages.SubscribedQualityUpdate:
-    """What the publisher is told to send: everything, as long as somebody is subscribed."""
-    qualities = [
-        messages.SubscribedQuality(quality=quality, enabled=True)
-        for quality in (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
-    ]
-    codec = codec_of_mime_type(publication.info.mime_type)
-    return messages.SubscribedQualityUpdate(
-        track_sid=publication.sid,
-        subscribed_qualities=qualities,
-        subscribed_codecs=[messages.SubscribedCodec(codec=codec, qualities=qualities)],
-    )
 
 
 def offered_track(subscription: Subscription | None) -> OfferedTrack | None:

@@ -52,6 +52,14 @@ impl UpTrack {
         })
     }
 
+    fn expect_layers(&self, max_spatial: u8) -> PyResult<()> {
+        self.open()?;
+        let handle = self.handle;
+        post(&self.worker, "UpTrack", move |endpoint, _| {
+            endpoint.sfu.expect_up_track_layers(handle, max_spatial)
+        })
+    }
+
     fn request_key_frame(&self) -> PyResult<()> {
         self.open()?;
         let handle = self.handle;

@@ -100,6 +100,13 @@ impl Sfu {
         }
     }
 
+    /// The publisher was told to send the layers up to this one. Does nothing for an unknown track.
+    pub fn expect_up_track_layers(&mut self, handle: Handle, max_spatial: u8) {
+        if let Some(track) = self.up_tracks.get_mut(&handle) {
+            track.expect_layers(max_spatial);
+        }
+    }
+
     /// (linear level, is speaking) of an up track.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ class FakeTrack:
         self.max_layer: tuple[int, int] | None = None
         self.priority = 1
         self.audio_level: tuple[float, bool] = (0.0, False)
+        self.expected_layers: list[int] = []
         self.packets, self.packets_lost, self.fraction_lost = 0, 0, 0.0
 
     def stats(self) -> dict[str, Any]:
@@ -58,6 +59,9 @@ class FakeTrack:
 
     def set_muted(self, muted: bool) -> None:
         self.muted = muted
+
+    def expect_layers(self, max_spatial: int) -> None:
+        self.expected_layers.append(max_spatial)
 
     def set_enabled(self, enabled: bool) -> None:
         self.enabled = enabled
