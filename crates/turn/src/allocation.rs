@@ -52,6 +52,8 @@ pub enum AllocationEvent {
         relayed: SocketAddr,
         mapped: Option<SocketAddr>,
     },
+    /// The server names another one to ask in its place (300 Try Alternate).
+    Elsewhere(SocketAddr),
     /// It was never there, or is there no more.
     Failed(ServerError),
 }
@@ -291,6 +293,11 @@ impl Allocation {
             self.realm = realm;
             return self.request(request, now);
         }
+        if let Some(server) = self.alternate(request, &error, message) {
+            self.end();
+            self.event = Some(AllocationEvent::Elsewhere(server));
+            return;
+        }
         match request {
             // No relay addresses of this family, or a server that does not know families.
             Request::Allocate { ipv6: true } if matches!(error.0, 420 | 440) => {
@@ -307,6 +314,20 @@ impl Allocation {
                 self.channels.refused(peer, now);
             }
         }
+    }
+
+    /// RFC 8489 section 10: in the answer to an allocation, which has to be authentic once there are credentials.
+    fn alternate(
+        &self,
+        request: Request,
+        error: &(u16, String),
+        message: &Message<'_>,
+    ) -> Option<SocketAddr> {
+        let is_asked = matches!(request, Request::Allocate { .. }) && error.0 == 300;
+        let is_authentic = || self.key.as_ref().is_none_or(|key| message.is_authentic(key));
+        let server = (is_asked && is_authentic()).then(|| message.address(attribute::ALTERNATE_SERVER))??;
+        // RFC 8489 section 10: of the same family.
+        (server.is_ipv4() == self.config.server.is_ipv4()).then_some(server)
     }
 
     fn given_up(&mut self, request: Request, now: Instant) {

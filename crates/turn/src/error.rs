@@ -31,7 +31,7 @@ pub enum ServerError {
 const ADVICE: &[(u16, &str)] = &[
     (
         300,
-        "it names another server, which is not followed: use that one's address",
+        "it sends us to another server, and that one back or further on: use the address of one that allocates",
     ),
     (403, "its policy forbids it: see its configuration"),
     (437, "the allocation is not the server's any more"),

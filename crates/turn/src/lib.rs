@@ -12,6 +12,7 @@ mod error;
 mod framing;
 mod message;
 mod path;
+mod paths;
 mod server;
 mod servers;
 mod stream;

@@ -25,6 +25,7 @@ pub(crate) mod attribute {
     pub const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
     pub const REQUESTED_TRANSPORT: u16 = 0x0019;
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+    pub const ALTERNATE_SERVER: u16 = 0x8023;
     pub const FINGERPRINT: u16 = 0x8028;
 }
 
@@ -143,9 +144,14 @@ impl<'a> Message<'a> {
         read_address(self.attribute(wanted)?, Some(&self.transaction))
     }
 
+    /// An address that is as it is.
+    pub fn address(&self, wanted: u16) -> Option<SocketAddr> {
+        read_address(self.attribute(wanted)?, None)
+    }
+
     /// Where a Binding came from, as the server saw it; old servers don't XOR it.
     pub fn mapped_address(&self) -> Option<SocketAddr> {
-        let plain = || read_address(self.attribute(attribute::MAPPED_ADDRESS)?, None);
+        let plain = || self.address(attribute::MAPPED_ADDRESS);
         self.xor_address(attribute::XOR_MAPPED_ADDRESS).or_else(plain)
     }
 

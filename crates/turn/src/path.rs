@@ -27,12 +27,24 @@ pub(crate) enum Outcome {
     Waiting,
     Mapped(SocketAddr),
     Relayed(SocketAddr),
+    /// The server names another one.
+    Elsewhere(SocketAddr),
     Failed(ServerError),
 }
 
+/// Servers that send us on to others, one after the other, are followed so often.
+const MAX_ALTERNATES: usize = 3;
+
 /// From one local address (of a stream: what it is known by) to one server.
 pub(crate) struct Path {
+    /// The server that the owner named.
+    pub origin: Arc<IceServer>,
+    /// The one that is asked: another one, where the first says so.
     pub server: Arc<IceServer>,
+    /// Those that have sent us here.
+    left: Vec<SocketAddr>,
+    /// The relayed address under which `Paths` knows it.
+    pub indexed: Option<SocketAddr>,
     pub local: SocketAddr,
     client: Client,
     stream: Option<Stream>,
@@ -55,7 +67,10 @@ impl Path {
             }
         };
         let mut path = Path {
+            origin: Arc::clone(&server),
             server,
+            left: Vec::new(),
+            indexed: None,
             local,
             client,
             stream: None,
@@ -68,12 +83,25 @@ impl Path {
         path
     }
 
-    pub fn is_stream(&self) -> bool {
-        self.server.transport != ServerTransport::Udp
+    /// The path to the server that this one's names; None when that is not to be followed.
+    pub fn alternate(&self, address: SocketAddr, local: SocketAddr, now: Instant) -> Option<Path> {
+        let was_there = self.server.address == address || self.left.contains(&address);
+        if was_there || self.left.len() >= MAX_ALTERNATES {
+            return None;
+        }
+        // Of a TLS server, the name that its certificate is for stays the same.
+        let server = IceServer {
+            address,
+            ..IceServer::clone(&self.server)
+        };
+        let mut path = Path::new(Arc::new(server), local, now);
+        path.origin = Arc::clone(&self.origin);
+        path.left = self.left.iter().copied().chain([self.server.address]).collect();
+        Some(path)
     }
 
-    pub fn is_between(&self, local: SocketAddr, remote: SocketAddr, stream: bool) -> bool {
-        self.is_stream() == stream && self.local == local && self.server.address == remote
+    pub fn is_stream(&self) -> bool {
+        self.server.transport != ServerTransport::Udp
     }
 
     pub fn relayed(&self) -> Option<SocketAddr> {
@@ -115,6 +143,11 @@ impl Path {
             Some(Err(error)) => self.fail(error),
             None => {}
         }
+    }
+
+    /// What was named in place of this server is of no use.
+    pub fn refuse_alternate(&mut self) {
+        self.outcome = Outcome::Failed(ServerError::refused((300, "Try Alternate".to_owned())));
     }
 
     pub fn fail(&mut self, error: ServerError) {
@@ -171,6 +204,7 @@ impl Path {
             },
             Client::Allocation(allocation) => match allocation.take_event()? {
                 AllocationEvent::Ready { relayed, mapped } => (Outcome::Relayed(relayed), mapped),
+                AllocationEvent::Elsewhere(server) => (Outcome::Elsewhere(server), None),
                 AllocationEvent::Failed(error) => (Outcome::Failed(error), None),
             },
         };

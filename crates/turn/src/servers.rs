@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::path::{Outcome, Path, Relayed};
+use crate::paths::Paths;
 use crate::{IceServer, ServerError, ServerKind};
 
 /// Servers beyond this are not used.
 const MAX_SERVERS: usize = 16;
-/// Ways to servers beyond this are not tried; a machine may have many addresses.
-const MAX_PATHS: usize = 48;
 
 /// Something to send to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub enum Incoming {
 pub struct Servers {
     servers: Vec<Arc<IceServer>>,
     locals: Vec<SocketAddr>,
-    paths: Vec<Path>,
+    paths: Paths,
     streams_begun: u16,
     transmits: VecDeque<Transmit>,
     orders: VecDeque<StreamOrder>,
@@ -88,16 +87,10 @@ impl Servers {
     /// The socket is gone, and what hung on it.
     pub fn remove_local(&mut self, local: SocketAddr) {
         self.locals.retain(|other| *other != local);
-        let (gone, kept) = std::mem::take(&mut self.paths)
-            .into_iter()
-            .partition(|path| !path.is_stream() && path.local == local);
-        self.paths = kept;
-        for path in gone as Vec<Path> {
-            let lost = path
-                .relayed()
-                .map(|relayed| ServersEvent::Lost { relayed, local });
-            self.events.extend(lost);
-        }
+        let gone = self.paths.retain(|path| path.is_stream() || path.local != local);
+        let relayed = gone.iter().filter_map(Path::relayed);
+        self.events
+            .extend(relayed.map(|relayed| ServersEvent::Lost { relayed, local }));
     }
 
     /// Use this server. One of the same address and kind gets the new credentials if it had failed before.
@@ -110,7 +103,7 @@ impl Servers {
         }
         let failed = |path: &Path| matches!(path.outcome, Outcome::Failed(_));
         self.paths
-            .retain(|path| !(path.server.is_same(&server) && failed(path)));
+            .retain(|path| !(path.origin.is_same(&server) && failed(path)));
         self.begin_all(&server, now);
         self.settle();
     }
@@ -127,16 +120,18 @@ impl Servers {
 
     /// Whether datagrams from this address go through a relay.
     pub fn is_relayed(&self, address: SocketAddr) -> bool {
-        self.paths.iter().any(|path| path.relayed() == Some(address))
+        self.paths.with_relayed(address).is_some()
     }
 
     /// Send to `peer` from a relayed address.
     pub fn send(&mut self, now: Instant, relayed: SocketAddr, peer: SocketAddr, contents: &[u8]) {
-        let path = self.paths.iter_mut().find(|path| path.relayed() == Some(relayed));
-        if let Some(path) = path {
+        let Some(index) = self.paths.with_relayed(relayed) else {
+            return;
+        };
+        if let Some(path) = self.paths.get_mut(index) {
             path.send(now, peer, contents);
-            self.settle();
         }
+        self.settle_path(index);
     }
 
     /// A datagram that came in on a UDP socket.
@@ -147,17 +142,23 @@ impl Servers {
         destination: SocketAddr,
         contents: &[u8],
     ) -> Incoming {
-        // Answers to STUN questions first: a TURN server is often asked both.
-        let (stun, turn): (Vec<_>, Vec<_>) = self
-            .paths
-            .iter_mut()
-            .filter(|path| path.is_between(destination, source, false))
-            .partition(|path| path.server.kind == ServerKind::Stun);
-        for path in stun.into_iter().chain(turn) {
+        for number in 0.. {
+            let Some(index) = self
+                .paths
+                .between(destination, source, false)
+                .get(number)
+                .copied()
+            else {
+                break;
+            };
+            let Some(path) = self.paths.get_mut(index) else {
+                break;
+            };
             let relayed = path.relayed();
             let (taken, data) = path.handle_datagram(now, contents);
             if taken {
-                self.settle();
+                self.settle_path(index);
+                self.follow(index, now);
                 let data = relayed.zip(data);
                 return data.map_or(Incoming::Handled, |(relayed, data)| incoming(relayed, data));
             }
@@ -174,7 +175,7 @@ impl Servers {
         bytes: &[u8],
     ) -> Vec<Incoming> {
         let mut found = Vec::new();
-        if let Some(path) = self.path_of_stream(local, remote) {
+        if let Some((index, path)) = self.path_of_stream(local, remote) {
             let mut out = Vec::new();
             let relayed = path.relayed();
             let data = path.handle_stream(now, bytes, &mut out);
@@ -182,41 +183,42 @@ impl Servers {
                 found.extend(data.into_iter().map(|data| incoming(relayed, data)));
             }
             self.transmit(local, remote, true, out);
-            self.settle();
+            self.settle_path(index);
+            self.follow(index, now);
         }
         found
     }
 
     /// A stream that was ordered is there.
     pub fn stream_opened(&mut self, local: SocketAddr, remote: SocketAddr) {
-        if let Some(path) = self.path_of_stream(local, remote) {
+        if let Some((index, path)) = self.path_of_stream(local, remote) {
             let mut out = Vec::new();
             path.connected(&mut out);
             self.transmit(local, remote, true, out);
-            self.settle();
+            self.settle_path(index);
         }
     }
 
     /// A stream could not be opened, or ended.
     pub fn stream_closed(&mut self, local: SocketAddr, remote: SocketAddr, reason: &str) {
-        if let Some(path) = self.path_of_stream(local, remote) {
+        if let Some((index, path)) = self.path_of_stream(local, remote) {
             let reason = reason.to_owned();
             path.fail(ServerError::Unreachable { reason });
-            self.settle();
+            self.settle_path(index);
         }
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        for path in &mut self.paths {
-            if path.poll_timeout().is_some_and(|at| at <= now) {
+        for index in self.paths.due(now) {
+            if let Some(path) = self.paths.get_mut(index) {
                 path.handle_timeout(now);
             }
+            self.settle_path(index);
         }
-        self.settle();
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.paths.iter().filter_map(Path::poll_timeout).min()
+        self.paths.poll_timeout()
     }
 
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -233,19 +235,22 @@ impl Servers {
 
     /// Give all allocations back. What is to be sent is there once more after this, then nothing; `report` stays.
     pub fn close(&mut self, now: Instant) {
-        for path in &mut self.paths {
-            path.close(now);
+        for index in 0..self.paths.len() {
+            if let Some(path) = self.paths.get_mut(index) {
+                path.close(now);
+            }
         }
         self.settle();
+        self.paths.index();
         self.events.clear();
     }
 
     /// `URL: what came of it`, one line a server.
     pub fn report(&self) -> Vec<String> {
         let line = |server: &Arc<IceServer>| {
-            let paths = || self.paths.iter().filter(|path| path.server.is_same(server));
+            let paths = || self.paths.iter().filter(|path| path.origin.is_same(server));
             let text = |path: &Path| match &path.outcome {
-                Outcome::Waiting => "no answer yet".to_owned(),
+                Outcome::Waiting | Outcome::Elsewhere(_) => "no answer yet".to_owned(),
                 Outcome::Mapped(mapped) => format!("reflexive address {mapped}"),
                 Outcome::Relayed(relayed) => format!("relayed address {relayed}"),
                 Outcome::Failed(error) => error.to_string(),
@@ -254,7 +259,7 @@ impl Servers {
                 Outcome::Mapped(_) | Outcome::Relayed(_) => 0,
                 Outcome::Failed(ServerError::NoAnswer { .. }) => 2,
                 Outcome::Failed(_) => 1,
-                Outcome::Waiting => 3,
+                Outcome::Waiting | Outcome::Elsewhere(_) => 3,
             });
             let text = best.map_or("not tried: there is no local address of its family".into(), text);
             format!("{}: {text}", server.url)
@@ -269,35 +274,65 @@ impl Servers {
                     self.begin(Arc::clone(server), local, now);
                 }
             }
-        } else if !self.paths.iter().any(|path| path.server.is_same(server)) {
-            self.streams_begun = self.streams_begun.wrapping_add(1).max(1);
-            let any: IpAddr = match server.address {
-                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            };
-            self.begin(Arc::clone(server), SocketAddr::new(any, self.streams_begun), now);
+        } else if !self.paths.has_any_to(server) {
+            let local = self.name_stream(server.address);
+            self.begin(Arc::clone(server), local, now);
         }
+    }
+
+    /// What the owner is to know a new stream by.
+    fn name_stream(&mut self, remote: SocketAddr) -> SocketAddr {
+        self.streams_begun = self.streams_begun.wrapping_add(1).max(1);
+        let any: IpAddr = match remote {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(any, self.streams_begun)
     }
 
     fn begin(&mut self, server: Arc<IceServer>, local: SocketAddr, now: Instant) {
-        let known = self
-            .paths
-            .iter()
-            .any(|path| path.local == local && path.server.is_same(&server));
-        if known || self.paths.len() >= MAX_PATHS {
-            return;
-        }
-        if !server.is_datagram() {
-            let remote = server.address;
+        let (stream, remote) = (!server.is_datagram(), server.address);
+        if self.paths.add(Path::new(server, local, now)).is_some() && stream {
             self.orders.push_back(StreamOrder::Connect { local, remote });
         }
-        self.paths.push(Path::new(server, local, now));
     }
 
-    fn path_of_stream(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<&mut Path> {
-        self.paths
-            .iter_mut()
-            .find(|path| path.is_between(local, remote, true))
+    /// Go to the server that the one of this path names, if it does.
+    fn follow(&mut self, index: usize, now: Instant) {
+        let Some((Outcome::Elsewhere(address), stream, local)) = self
+            .paths
+            .get_mut(index)
+            .map(|path| (path.outcome.clone(), path.is_stream(), path.local))
+        else {
+            return;
+        };
+        let local = if stream { self.name_stream(address) } else { local };
+        let is_reached = stream || reaches(local, address);
+        let Some(path) = self.paths.get_mut(index) else {
+            return;
+        };
+        let (before, remote) = (path.local, path.server.address);
+        let next = is_reached.then(|| path.alternate(address, local, now)).flatten();
+        if next.is_none() {
+            path.refuse_alternate();
+        }
+        if stream {
+            let local = before;
+            self.orders.push_back(StreamOrder::Disconnect { local, remote });
+        }
+        if let Some(next) = next {
+            if stream {
+                let remote = address;
+                self.orders.push_back(StreamOrder::Connect { local, remote });
+            }
+            self.paths.replace(index, next);
+            self.settle_path(index);
+        }
+    }
+
+    fn path_of_stream(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<(usize, &mut Path)> {
+        let index = *self.paths.between(local, remote, true).first()?;
+        Some((index, self.paths.get_mut(index)?))
     }
 
     fn transmit(&mut self, source: SocketAddr, destination: SocketAddr, stream: bool, out: Vec<Vec<u8>>) {
@@ -310,35 +345,38 @@ impl Servers {
         }));
     }
 
-    /// Collect what the paths have to say.
     fn settle(&mut self) {
-        for index in 0..self.paths.len() {
-            let path = &mut self.paths[index];
-            let (local, remote, stream) = (path.local, path.server.address, path.is_stream());
-            let mut out = Vec::new();
-            let before = path.outcome.clone();
-            path.collect(&mut out);
-            let mapped = path.settle();
-            let after = path.outcome.clone();
-            self.transmit(local, remote, stream, out);
-            if mapped.is_none() {
-                continue;
+        (0..self.paths.len()).for_each(|index| self.settle_path(index));
+    }
+
+    /// Collect what a path has to say.
+    fn settle_path(&mut self, index: usize) {
+        let Some(path) = self.paths.get_mut(index) else {
+            return;
+        };
+        let (local, remote, stream) = (path.local, path.server.address, path.is_stream());
+        let mut out = Vec::new();
+        let before = path.indexed;
+        path.collect(&mut out);
+        let mapped = path.settle();
+        let after = mapped.is_some().then(|| path.outcome.clone());
+        self.paths.touched(index);
+        self.transmit(local, remote, stream, out);
+        if let (Some(relayed), Some(Outcome::Failed(_))) = (before, &after) {
+            self.events.push_back(ServersEvent::Lost { relayed, local });
+        }
+        let mapped = mapped.flatten().filter(|mapped| *mapped != local && !stream);
+        let base = local;
+        self.events
+            .extend(mapped.map(|mapped| ServersEvent::Reflexive { base, mapped }));
+        match after {
+            Some(Outcome::Relayed(relayed)) => {
+                self.events.push_back(ServersEvent::Relayed { relayed, local });
             }
-            if let (Outcome::Relayed(relayed), Outcome::Failed(_)) = (&before, &after) {
-                let relayed = *relayed;
-                self.events.push_back(ServersEvent::Lost { relayed, local });
+            Some(Outcome::Failed(_)) if stream => {
+                self.orders.push_back(StreamOrder::Disconnect { local, remote });
             }
-            let mapped = mapped.flatten().filter(|mapped| *mapped != local && !stream);
-            let base = local;
-            self.events
-                .extend(mapped.map(|mapped| ServersEvent::Reflexive { base, mapped }));
-            match after {
-                Outcome::Relayed(relayed) => self.events.push_back(ServersEvent::Relayed { relayed, local }),
-                Outcome::Failed(_) if stream => {
-                    self.orders.push_back(StreamOrder::Disconnect { local, remote });
-                }
-                _ => {}
-            }
+            _ => {}
         }
     }
 }
@@ -348,7 +386,7 @@ impl IceServer {
         self.transport == crate::ServerTransport::Udp || self.kind == ServerKind::Stun
     }
 
-    fn is_same(&self, other: &IceServer) -> bool {
+    pub(crate) fn is_same(&self, other: &IceServer) -> bool {
         self.kind == other.kind && self.transport == other.transport && self.address == other.address
     }
 }

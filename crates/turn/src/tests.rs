@@ -2,6 +2,7 @@
 
 mod fake_server;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -37,8 +38,12 @@ struct Network {
     now: Instant,
     servers: Servers,
     server: FakeServer,
+    /// Others, by address.
+    others: HashMap<SocketAddr, FakeServer>,
+    /// Those that were asked, in order, each time another than before.
+    asked: Vec<SocketAddr>,
     /// Datagrams to the client and to the server.
-    to_client: Vec<Vec<u8>>,
+    to_client: Vec<(SocketAddr, Vec<u8>)>,
     events: Vec<ServersEvent>,
     received: Vec<Vec<u8>>,
     loss: f64,
@@ -52,6 +57,8 @@ impl Network {
             now: Instant::now(),
             servers: Servers::new(),
             server,
+            others: HashMap::new(),
+            asked: Vec::new(),
             to_client: Vec::new(),
             events: Vec::new(),
             received: Vec::new(),
@@ -76,23 +83,29 @@ impl Network {
             let mut moved = false;
             while let Some(transmit) = self.servers.poll_transmit() {
                 moved = true;
-                assert_eq!(
-                    (transmit.source, transmit.destination),
-                    (address(LOCAL), address(SERVER))
-                );
+                assert_eq!(transmit.source, address(LOCAL));
                 if !self.lost() {
-                    let answers = self.server.handle(self.now, &transmit.contents);
-                    self.to_client.extend(answers);
+                    let to = transmit.destination;
+                    if self.asked.last() != Some(&to) {
+                        self.asked.push(to);
+                    }
+                    let server = match to == address(SERVER) {
+                        true => &mut self.server,
+                        false => self.others.get_mut(&to).expect("a server that is there"),
+                    };
+                    let answers = server.handle(self.now, &transmit.contents);
+                    self.to_client
+                        .extend(answers.into_iter().map(|answer| (to, answer)));
                 }
             }
-            for datagram in std::mem::take(&mut self.to_client) {
+            for (from, datagram) in std::mem::take(&mut self.to_client) {
                 moved = true;
                 if self.lost() {
                     continue;
                 }
-                let incoming =
-                    self.servers
-                        .handle_datagram(self.now, address(SERVER), address(LOCAL), &datagram);
+                let incoming = self
+                    .servers
+                    .handle_datagram(self.now, from, address(LOCAL), &datagram);
                 if let Incoming::Relayed { peer, contents, .. } = incoming {
                     assert_eq!(peer, address(PEER));
                     self.received.push(contents);
@@ -156,7 +169,7 @@ fn an_allocation_relays_both_ways() {
     let indication = network
         .server
         .indication(address(PEER), b"from elsewhere on its host");
-    network.to_client.push(indication);
+    network.to_client.push((address(SERVER), indication));
     network.settle();
     assert_eq!(network.received.last().unwrap(), b"from elsewhere on its host");
 }
@@ -237,7 +250,7 @@ fn why_it_failed_is_named() {
             Answer::Error(508, "Insufficient Capacity"),
             "its relay ports are used up",
         ),
-        (Answer::Error(300, "Try Alternate"), "names another server"),
+        (Answer::Error(300, "Try Alternate"), "300 Try Alternate"),
         (
             Answer::Silence,
             "unreachable: no answer from 192.0.2.1:3478 within 9 s",
@@ -258,6 +271,91 @@ fn why_it_failed_is_named() {
         );
         assert_eq!(network.events, []);
     }
+}
+
+const SECOND: &str = "192.0.2.2:3478";
+const THIRD: &str = "192.0.2.3:3479";
+
+impl Network {
+    /// Servers that send us from one to the next.
+    fn chain(answers: [Answer; 3]) -> Network {
+        let [first, second, third] = answers.map(|answer| FakeServer::new().with_answer(answer));
+        let mut network = Network::new(first, 0.0, 13);
+        network.others.insert(address(SECOND), second);
+        network.others.insert(address(THIRD), third);
+        network
+    }
+}
+
+#[test]
+fn a_server_that_names_another_is_followed() {
+    let mut network = Network::chain([
+        Answer::Elsewhere(SECOND),
+        Answer::Elsewhere(THIRD),
+        Answer::Normal,
+    ]);
+    network.start(ServerKind::Turn);
+    assert_eq!(network.asked, [SERVER, SECOND, THIRD].map(address));
+    assert!(
+        network.servers.is_relayed(network.relayed()),
+        "{:?}",
+        network.events
+    );
+    let report = network.servers.report();
+    assert!(
+        report.len() == 1 && report[0].contains("relayed address"),
+        "{report:?}"
+    );
+    network.say(b"through the third");
+    assert_eq!(network.received, [b"through the third"]);
+    network.run(Duration::from_secs(3600));
+    assert!(network.others[&address(THIRD)].is_alive(network.now));
+}
+
+#[test]
+fn servers_that_send_us_in_a_circle_are_left() {
+    let circles = [
+        [Answer::Elsewhere(SERVER), Answer::Normal, Answer::Normal],
+        [
+            Answer::Elsewhere(SECOND),
+            Answer::Elsewhere(SERVER),
+            Answer::Normal,
+        ],
+        [
+            Answer::Elsewhere(SECOND),
+            Answer::Elsewhere(THIRD),
+            Answer::Elsewhere(SECOND),
+        ],
+    ];
+    for circle in circles {
+        let mut network = Network::chain(circle);
+        network.start(ServerKind::Turn);
+        network.run(Duration::from_secs(60));
+        let report = network.servers.report();
+        assert!(report[0].contains("300 Try Alternate"), "{report:?}");
+        assert!(network.asked.len() <= 3, "{:?}", network.asked);
+        assert_eq!(network.servers.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn nobody_else_can_send_us_elsewhere() {
+    let mut network = Network::new(FakeServer::new().with_answer(Answer::Silence), 0.0, 14);
+    network.servers.add_local(address(LOCAL), network.now);
+    network.servers.add_server(server(ServerKind::Turn), network.now);
+    let first = network.servers.poll_transmit().expect("a first request");
+    let answers = FakeServer::new().handle(network.now, &first.contents);
+    network
+        .servers
+        .handle_datagram(network.now, address(SERVER), address(LOCAL), &answers[0]);
+    let second = network.servers.poll_transmit().expect("one with credentials");
+    let request = message::Message::parse(&second.contents).expect("a message");
+    let forged = FakeServer::alternate(&request, SECOND, None);
+    network
+        .servers
+        .handle_datagram(network.now, address(SERVER), address(LOCAL), &forged);
+    network.settle();
+    assert!(!network.asked.contains(&address(SECOND)));
 }
 
 #[test]

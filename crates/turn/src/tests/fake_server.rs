@@ -19,6 +19,8 @@ pub enum Answer {
     Normal,
     WrongPassword,
     Error(u16, &'static str),
+    /// Go to another server.
+    Elsewhere(&'static str),
     NoAddress,
     Silence,
 }
@@ -116,6 +118,9 @@ impl FakeServer {
             return vec![self.error(&message, 438, "Stale Nonce", Some(&key))];
         }
         self.nonce_uses += 1;
+        if let Answer::Elsewhere(server) = self.answer {
+            return vec![Self::alternate(&message, server, Some(&key))];
+        }
         if let Answer::Error(code, reason) = self.answer {
             return vec![self.error(&message, code, reason, Some(&key))];
         }
@@ -157,6 +162,20 @@ impl FakeServer {
             }
             Method::Binding | Method::Data => unreachable!(),
         }
+    }
+
+    /// RFC 8489 section 14.15: the address is not XORed.
+    pub fn alternate(message: &Message<'_>, server: &str, key: Option<&Key>) -> Vec<u8> {
+        let server: SocketAddr = server.parse().unwrap();
+        let SocketAddr::V4(address) = server else {
+            unreachable!()
+        };
+        let port = address.port().to_be_bytes();
+        let value = [&[0, 1], &port[..], &address.ip().octets()].concat();
+        Writer::new(Class::Error, message.method, message.transaction)
+            .attribute(attribute::ERROR_CODE, b"\0\0\x03\0Try Alternate")
+            .attribute(attribute::ALTERNATE_SERVER, &value)
+            .finish(key)
     }
 
     fn error(&self, message: &Message<'_>, code: u16, reason: &str, key: Option<&Key>) -> Vec<u8> {
