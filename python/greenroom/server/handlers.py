@@ -321,9 +321,12 @@ def _simulate_lost_resume(participant: Participant, scenario: messages.SimulateS
 
 
 def _simulate_candidate_protocol(participant: Participant, scenario: messages.SimulateScenario) -> None:
-    # TLS means a TURN relay; this server has none, and TCP gets through the same firewalls that let TLS through.
-    udp = scenario.switch_candidate_protocol == messages.CandidateProtocol.UDP
-    participant.use_tcp_only(not udp)
+    participant.room.ways.ask(participant.identity, scenario.switch_candidate_protocol)
+
+
+def _simulate_bandwidth(participant: Participant, scenario: messages.SimulateScenario) -> None:
+    limit_bps = scenario.subscriber_bandwidth
+    participant.subscriber.connection.transport.set_bandwidth_limit(limit_bps if limit_bps > 0 else None)
 
 
 _LONGEST_SIMULATION_S = 60
@@ -332,6 +335,7 @@ _SIMULATIONS: dict[str, Callable[[Participant, messages.SimulateScenario], None]
     "server_leave": _simulate_server_leave,
     "node_failure": _simulate_node_failure,
     "migration": _simulate_node_failure,
+    "subscriber_bandwidth": _simulate_bandwidth,
     "switch_candidate_protocol": _simulate_candidate_protocol,
     "disconnect_signal_on_resume": _simulate_lost_resume,
     "disconnect_signal_on_resume_no_messages": _simulate_lost_resume,

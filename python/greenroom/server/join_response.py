@@ -10,7 +10,6 @@ from livekit.protocol import rtc as messages
 from greenroom.signalling.server_description import PUBLISH_MIME_TYPES
 
 from .config import LIVEKIT_VERSION, PING_INTERVAL_S, PING_TIMEOUT_S, PROTOCOL_VERSION
-from .ice_servers import for_participant
 
 if TYPE_CHECKING:
     from .participant import Participant
@@ -33,7 +32,8 @@ def join_response(
         other_participants=others,
         server_version=LIVEKIT_VERSION,
         server_info=server_info(room.node_id, room.config.region),
-        ice_servers=for_participant(room.config.ice_servers, participant.sid),
+        ice_servers=room.ways.ice_servers(participant.identity, participant.sid),
+        client_configuration=room.ways.client_configuration(participant.identity),
         subscriber_primary=participant.subscriber_primary,
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,

@@ -17,7 +17,6 @@ from . import ids, tokens
 from .data_sender import RELIABLE, DataSender
 from .data_subscriptions import DataSubscriptions
 from .data_tracks import DataTracks
-from .ice_servers import for_participant
 from .join_response import leave_request, server_info
 from .permissions import KIND_DETAIL_NAMES, is_dependent, kind_of
 from .publisher import PublisherConnection
@@ -26,6 +25,7 @@ from .server_calls import ServerCalls
 from .single_subscriber import SingleSubscriber
 from .subscriber import SubscriberConnection
 from .subscriptions import Subscriptions
+from .ways import Way
 
 if TYPE_CHECKING:
     from .join_request import JoinRequest
@@ -40,8 +40,6 @@ State = models.ParticipantInfo.State
 REFRESH_INTERVAL_S = 300.0
 RESUME_GRACE_S = 5.0
 """How long a participant whose media path is dead may take to resume."""
-MAX_TCP_ONLY = 1000
-"""Identities of one room that are reached over TCP only; more are not remembered."""
 LOST_RESUME_S = 5.0
 """How long a simulated failure of the next resume stays armed."""
 
@@ -95,7 +93,7 @@ class Participant:
         self.subscriber.connection.transport.set_bandwidth_policy(
             congestion_control=room.config.congestion_control, allow_pause=allow_pause
         )
-        tcp_only = self.identity in room.tcp_only
+        tcp_only = room.ways.of(self.identity) is Way.TCP
         self.publisher.connection.tcp_only = self.subscriber.connection.tcp_only = tcp_only
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
         self.data.on_established = lambda: room.data.established(self)
@@ -195,7 +193,8 @@ class Participant:
             self.session.finish()
         self.session = session
         reconnect = messages.ReconnectResponse(
-            ice_servers=for_participant(self.room.config.ice_servers, self.sid),
+            ice_servers=self.room.ways.ice_servers(self.identity, self.sid),
+            client_configuration=self.room.ways.client_configuration(self.identity),
             server_info=server_info(self.room.node_id, self.room.config.region),
             last_message_seq=self.last_reliable_sequence,
         )
@@ -209,15 +208,6 @@ class Participant:
             self.subscriber.resume()
         if self.takes_lost_resume(before_messages=False):
             session.finish()
-
-    def use_tcp_only(self, tcp_only: bool) -> None:
-        """From its next session on, which the client begins at once, reach this identity over TCP only, or freely."""
-        if not tcp_only:
-            self.room.tcp_only.discard(self.identity)
-        elif not self.room.plane.has_tcp:
-            _logger.info("%s can't be reached over TCP: the server has no tcp_port", self.identity)
-        elif len(self.room.tcp_only) < MAX_TCP_ONLY:
-            self.room.tcp_only.add(self.identity)
 
     def arm_lost_resume(self, *, before_messages: bool) -> None:
         """Let the next resume fail, should it come within LOST_RESUME_S."""

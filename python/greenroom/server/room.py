@@ -27,6 +27,7 @@ from .refusal import Refusal
 from .room_listener import Listeners
 from .speakers import Speakers
 from .updates import ParticipantUpdates
+from .ways import Ways
 
 if TYPE_CHECKING:
     from .join_request import JoinRequest
@@ -71,8 +72,7 @@ class Room:
         self.departure_timeout_s = settings.departure_timeout or config.departure_timeout_s
         self.created_at_ms = time.time_ns() // 1_000_000
         self.closed = False
-        self.tcp_only: set[str] = set()
-        """Identities that a simulation made fall back to TCP."""
+        self.ways = Ways(config.ice_servers, has_tcp=plane.has_tcp)
         self.speakers = Speakers(self)
         self.qualities = Qualities(self)
         self._loop = asyncio.get_running_loop()
