@@ -48,7 +48,7 @@ const pages = new Map();
 async function open(name) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
   const page = await context.newPage();
-  page.on("console", (message) => console.error(name, message.type(), message.text()));
+  page.on("console", (message) => console.error(name, message.type(), message.text().slice(0, 300)));
   page.on("pageerror", (error) => console.error(name, "page error", error.message));
   pages.set(name, page);
   await page.goto(`http://127.0.0.1:${server.address().port}/`);

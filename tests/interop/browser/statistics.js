@@ -50,6 +50,18 @@ async function sendsOnly(source, rids, limitMs = 20000) {
   return until(look, () => `only ${rids} of ${source} (${last} is sent)`, limitMs);
 }
 
+/** Wait until nothing of a track is decoded for a second. */
+async function stopsDecoding(identity, source) {
+  const look = async () => ((await receives(identity, source, 1000)).frames_decoded === 0 ? true : undefined);
+  return until(look, () => `the end of ${source} of ${identity}`);
+}
+
 async function setQuality(identity, source, quality) {
   (await subscribed(identity, source)).setVideoQuality(LivekitClient.VideoQuality[quality]);
+}
+
+async function setSubscribed(identity, source, wanted) {
+  const participant = room.remoteParticipants.get(identity);
+  const publications = [...participant.trackPublications.values()];
+  publications.find((publication) => publication.source === source).setSubscribed(wanted);
 }
