@@ -1,8 +1,9 @@
-"""A UDP relay on loopback in front of a server's media port, which a test can block."""
+"""A UDP relay on loopback in front of a server's media port, which a test can block or make lossy."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any, cast
 
 RELAY_ADDRESS = "127.0.0.2"
@@ -10,12 +11,17 @@ RELAY_ADDRESS = "127.0.0.2"
 
 
 class UdpRelay:
-    """Forwards between `RELAY_ADDRESS:port` and `127.0.0.1:port`; while `blocked`, it forwards nothing."""
+    """Forwards between `RELAY_ADDRESS:port` and `127.0.0.1:port`; while `blocked`, it forwards nothing, and a part of `loss`
+    is lost each way. The losses follow from the seed and the order in which packets come."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, seed: int = 0) -> None:
         self._port = port
+        self._random = random.Random(seed)
         self.blocked = False
+        self.loss = 0.0
         self.dropped = 0
+        """Of what clients sent; `lost` counts both ways."""
+        self.lost = 0
         self._ways: dict[Any, asyncio.DatagramTransport] = {}
 
     async def __aenter__(self) -> UdpRelay:
@@ -40,6 +46,8 @@ class UdpRelay:
     def _from_client(self, data: bytes, client: Any) -> None:
         if self.blocked:
             self.dropped += 1
+        elif self._loses():
+            pass
         elif client in self._ways:
             self._ways[client].sendto(data)
         elif len(self._opening) < 64:
@@ -47,9 +55,14 @@ class UdpRelay:
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 
+    def _loses(self) -> bool:
+        loses = self._random.random() < self.loss
+        self.lost += loses
+        return loses
+
     async def _open(self, client: Any, data: bytes) -> None:
         def back(answer: bytes, _: Any) -> None:
-            if not self.blocked:
+            if not self.blocked and not self._loses():
                 self._front.sendto(answer, client)
 
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(

@@ -32,6 +32,10 @@ class Page:
     async def call(self, function: str, *args: Any) -> Any:
         return await self._browser.order(self.name, function, *args)
 
+    async def offline(self, is_offline: bool) -> None:
+        """Take the page's network away, or give it back: requests fail and sockets with them; media goes on."""
+        await self._browser.order(self.name, "offline", is_offline)
+
 
 class Browser:
     """A running Chromium. Usable from any loop."""

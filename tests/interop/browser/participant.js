@@ -25,6 +25,19 @@ async function until(look, what, limitMs = 20000) {
   }
 }
 
+/** Before `join`: tell the server no address, so that media takes the way that leads to the server's. */
+function hideAddresses() {
+  const connection = RTCPeerConnection.prototype;
+  Object.defineProperty(connection, "onicecandidate", { set() {} });
+  for (const name of ["createOffer", "createAnswer"]) {
+    const native = connection[name];
+    connection[name] = async function (...args) {
+      const { type, sdp } = await native.apply(this, args);
+      return { type, sdp: sdp.replace(/^a=candidate:.*\r\n/gm, "") };
+    };
+  }
+}
+
 /** `encryption`: {passphrase} or {material: hex}, none for a room in the clear; the rest are livekit-client's room options. */
 async function join(url, token, { encryption, ...options } = {}) {
   if (encryption) {
@@ -65,6 +78,11 @@ function eventCount() {
 /** The `count`th event of that name since the `from`th of all. */
 async function waitFor(name, count = 1, from = 0) {
   return until(() => happened([name], from)[count - 1], () => `${count} x ${name}`);
+}
+
+/** The first event of these names since the `from`th of all. */
+async function waitForAny(names, from = 0) {
+  return until(() => happened(names, from)[0], () => names.join(" or "));
 }
 
 /** How many peer connections the room has. */

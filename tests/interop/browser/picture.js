@@ -5,18 +5,30 @@ const shown = new Map();
 
 /** Show a track in an element of this size. A second call changes the size; null hides the element. */
 async function show(identity, source = "camera", size = [640, 360]) {
-  const view = shown.get(`${identity} ${source}`) ?? (await makeView(identity, source));
+  const view = await viewOf(identity, source);
   view.element.style.display = size ? "" : "none";
   if (size) Object.assign(view.element.style, { width: `${size[0]}px`, height: `${size[1]}px` });
 }
 
-async function makeView(identity, source) {
+/** Its element shows the track that there is now: after a restart of a session it is another one. */
+async function viewOf(identity, source) {
   const { track } = await subscribed(identity, source);
+  const name = `${identity} ${source}`;
+  if (!shown.has(name)) shown.set(name, makeView());
+  const view = shown.get(name);
+  if (view.track !== track) {
+    view.track?.detach(view.element);
+    view.track = track;
+    view.last = undefined;
+    track.attach(view.element);
+  }
+  return view;
+}
+
+function makeView() {
   const element = Object.assign(document.createElement("video"), { muted: true });
-  const view = { element, track, frames: 0, longest_gap_ms: 0, last: undefined };
-  shown.set(`${identity} ${source}`, view);
+  const view = { element, track: undefined, frames: 0, longest_gap_ms: 0, last: undefined };
   document.body.append(element);
-  track.attach(element);
   const count = (now) => {
     view.frames += 1;
     if (view.last !== undefined) view.longest_gap_ms = Math.max(view.longest_gap_ms, now - view.last);
@@ -31,7 +43,7 @@ async function makeView(identity, source) {
  * `limitMs`. With `size`, frames of another size are not counted. */
 async function see(identity, source = "camera", { frames = 20, size = null, limitMs = 20000 } = {}) {
   if (!shown.has(`${identity} ${source}`)) await show(identity, source);
-  const view = shown.get(`${identity} ${source}`);
+  const view = await viewOf(identity, source);
   const { element } = view;
   const deadline = Date.now() + limitMs;
   const fits = () => !size || (element.videoWidth === size[0] && element.videoHeight === size[1]);

@@ -30,9 +30,11 @@ class BrowserRooms(Rooms):
         self._open_page = open_page
         self._pages: list[Page] = []
 
-    async def browse(self, identity: str, *, url: str = "", **options: Any) -> Page:
-        """A page that has joined; `options` are livekit-client's room options, and `encryption`."""
+    async def browse(self, identity: str, *, url: str = "", prepare: str = "", **options: Any) -> Page:
+        """A page that has joined, after its function `prepare`; `options` are livekit-client's, and `encryption`."""
         page = await self._open_page()
+        if prepare:
+            await page.call(prepare)
         await page.call("join", url or self.server.url, self.token(identity), options)
         self._pages.append(page)
         return page
@@ -97,8 +99,8 @@ def assert_quarters(
     """The card of coloured quarters, sent by our SDK, is shown; in that size when it is given."""
     assert seen is not None, "no picture was decoded"
     shown = np.array(QUARTERS_RGB) @ (np.linalg.inv(_SHOWN_WITH[codec]) @ _BT601).T
-    # Chromium's blue is up to 9 off with BT.709.
-    assert seen["quarters_rgb"] == pytest.approx(shown, abs=12)
+    # Chromium's blue is up to 9 off with BT.709, and the first pictures after a pause are coarse.
+    assert seen["quarters_rgb"] == pytest.approx(shown, abs=20)
     assert size is None or (seen["width"], seen["height"]) == size
 
 

@@ -65,3 +65,17 @@ async function setSubscribed(identity, source, wanted) {
   const publications = [...participant.trackPublications.values()];
   publications.find((publication) => publication.source === source).setSubscribed(wanted);
 }
+
+/** The server's addresses that media goes to: one, or one for each peer connection. */
+async function usedPath() {
+  const { publisher, subscriber } = room.engine.pcManager;
+  const addresses = new Set();
+  for (const transport of [publisher, subscriber].filter((known) => known)) {
+    const all = [...(await transport.getStats()).values()];
+    const { selectedCandidatePairId } = all.find((report) => report.type === "transport") ?? {};
+    const pair = all.find((report) => report.id === selectedCandidatePairId);
+    const remote = all.find((report) => report.id === pair?.remoteCandidateId);
+    addresses.add(remote?.address ?? "none");
+  }
+  return [...addresses];
+}

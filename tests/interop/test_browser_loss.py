@@ -1,0 +1,85 @@
+"""Chromium and our SDK behind a bad network: a relay that loses packets both ways, as its seed says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from room_tools import Ear, Events, microphone, wait_for_picture, within
+from udp_relay import RELAY_ADDRESS, UdpRelay
+
+import greenroom
+from livekit import rtc
+
+from .browser.rooms import SINGLE, TWO, BrowserRooms, OpenPage, assert_quarters, card
+
+SEED = 20_251
+LOSS = 0.05
+SECONDS = 4
+FPS = 20
+modes = pytest.mark.parametrize("mode", [TWO, SINGLE], ids=["two", "single"])
+
+
+@pytest.fixture
+async def behind(open_page: OpenPage) -> AsyncIterator[tuple[UdpRelay, BrowserRooms]]:
+    """The way to the server's media port leads through the relay, for all."""
+    print("seed", SEED)
+    server = greenroom.Server(advertised_addresses=(RELAY_ADDRESS,), tcp_port=None)
+    async with server, UdpRelay(server.udp_port, seed=SEED) as relay:
+        rooms = BrowserRooms(server, open_page)
+        yield relay, rooms
+        relay.loss = 0
+        await rooms.leave()
+
+
+@modes
+async def test_losses_are_repaired_both_ways(
+    behind: tuple[UdpRelay, BrowserRooms], mode: dict[str, Any]
+) -> None:
+    relay, rooms = behind
+    alice, events = await rooms.join("alice")
+    page = await rooms.browse("browser", prepare="hideAddresses", **mode)
+    await page.call("publishCard", {"width": 320, "height": 180, "fps": FPS})
+    await page.call("publishTone", 600)
+    async with microphone(alice, 900), card(alice, frames_per_second=FPS):
+        assert_quarters(await page.call("see", "alice"), size=(640, 360))
+        await page.call("hear", "alice")
+        assert await page.call("usedPath") == [RELAY_ADDRESS]
+        relay.loss = LOSS
+        await page.call("longestGap", "alice")
+        picture, sound, (frames, gap_s) = await asyncio.gather(
+            page.call("receives", "alice", "camera", 1000 * SECONDS),
+            page.call("receives", "alice", "microphone", 1000 * SECONDS),
+            watch(events),
+        )
+        assert relay.lost > 50
+        assert picture["nacks"] > 0, picture
+        assert picture["repaired"] > 0, picture
+        assert picture["fps"] == pytest.approx(FPS, rel=0.35), picture
+        assert await page.call("longestGap", "alice") < 1000
+        assert sound["level"] == pytest.approx(10_000 / 32_768, rel=0.3), sound
+        assert sound["concealed"] < 0.2 * sound["samples"], sound
+        assert frames / SECONDS == pytest.approx(FPS, rel=0.35)
+        assert gap_s < 1
+        track, *_ = await events.wait("track_subscribed", lambda t, *_: t.kind == rtc.TrackKind.KIND_AUDIO)
+        stream = rtc.AudioStream(track)
+        await Ear(stream).wait_for_tone(600)
+        await stream.aclose()
+
+
+async def watch(events: Events) -> tuple[int, float]:
+    """Our SDK's side: the frames of the browser's card, and the longest time without one."""
+    track, *_ = await events.wait("track_subscribed", lambda t, *_: t.kind == rtc.TrackKind.KIND_VIDEO)
+    stream = rtc.VideoStream(track)
+    await wait_for_picture(stream)
+    loop = asyncio.get_running_loop()
+    frames, gap_s = 0, 0.0
+    last = begun = loop.time()
+    while last < begun + SECONDS:
+        await within(stream.__anext__())
+        now = loop.time()
+        frames, gap_s, last = frames + 1, max(gap_s, now - last), now
+    await stream.aclose()
+    return frames, gap_s

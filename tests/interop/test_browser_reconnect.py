@@ -1,0 +1,148 @@
+"""livekit-client in Chromium loses the embedded server and finds it again: its signal connection is cut, the page goes offline,
+its session ends. The other side is our SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from room_tools import Ear, Events, microphone, wait_for_picture
+from tcp_proxy import TcpProxy
+
+from livekit import rtc
+
+from .browser import Page
+from .browser.rooms import SINGLE, TWO, BrowserRooms, OpenPage, assert_quarters, card
+from .servers import RoomServer
+
+_TRACKS = [
+    "trackUnsubscribed",
+    "trackUnpublished",
+    "participantDisconnected",
+    "trackPublished",
+    "trackSubscribed",
+]
+_LIFE = ["signalReconnecting", "reconnecting", "reconnected", "disconnected"]
+modes = pytest.mark.parametrize("mode", [TWO, SINGLE], ids=["two", "single"])
+
+
+class Call:
+    """A browser behind a proxy, and our SDK beside it; each plays to the other, and both count what they say."""
+
+    page: Page
+    alice: rtc.Room
+    events: Events
+
+    def __init__(self, rooms: BrowserRooms, proxy: TcpProxy) -> None:
+        self.rooms, self.proxy = rooms, proxy
+        self.since = 0
+        self.said = 0
+
+    async def begin(self, mode: dict[str, Any]) -> None:
+        self.alice, self.events = await self.rooms.join("alice")
+        self.page = await self.rooms.browse("browser", url=self.proxy.url, **mode)
+        await self.page.call("publishTone", 600)
+        await self.page.call("publishCard", {"width": 320, "height": 180})
+
+    async def settle(self) -> None:
+        """Both hear and see each other, and what came before is forgotten."""
+        await self.talk()
+        self.since = await self.page.call("eventCount")
+        self.events.all.clear()
+
+    async def talk(self) -> None:
+        """Sound, picture and data, both ways."""
+        assert_quarters(await self.page.call("see", "alice"), size=(640, 360))
+        assert (await self.page.call("hear", "alice"))["pitch_hz"] == pytest.approx(900, abs=10)
+        await asyncio.gather(self._hear(), self._see())
+        self.said += 1
+        await self.page.call("sendData", f"from browser {self.said}", "talk")
+        await self.alice.local_participant.publish_data(f"from alice {self.said}", topic="talk")
+        packets = await self.page.call("got", "packets", self.said)
+        assert [packet[0] for packet in packets] == [f"from alice {n + 1}" for n in range(self.said)]
+        wanted = f"from browser {self.said}".encode()
+        await self.events.wait("data_received", lambda packet: packet.data == wanted)
+
+    def _track(self, kind: int) -> Any:
+        tracks = self.alice.remote_participants["browser"].track_publications.values()
+        return next((p.track for p in tracks if p.kind == kind and p.track is not None), None)
+
+    async def _hear(self) -> None:
+        await self.events.until(lambda: self._track(rtc.TrackKind.KIND_AUDIO) is not None, "sound")
+        stream = rtc.AudioStream(self._track(rtc.TrackKind.KIND_AUDIO))
+        await Ear(stream).wait_for_tone(600)
+        await stream.aclose()
+
+    async def _see(self) -> None:
+        await self.events.until(lambda: self._track(rtc.TrackKind.KIND_VIDEO) is not None, "picture")
+        stream = rtc.VideoStream(self._track(rtc.TrackKind.KIND_VIDEO))
+        await wait_for_picture(stream, size=(320, 180))
+        await stream.aclose()
+
+    async def happened(self, names: list[str]) -> list[str]:
+        return [name for name, *_ in await self.page.call("happened", names, self.since)]
+
+    async def assert_resumed(self) -> None:
+        """The same session goes on: no track came or went, on either side."""
+        await self.page.call("waitFor", "reconnected", 1, self.since)
+        assert await self.happened(_TRACKS) == []
+        assert await self.happened(["disconnected"]) == []
+        gone = self.events.names("track_unsubscribed", "track_unpublished", "participant_disconnected")
+        assert gone == []
+
+    async def assert_restarted(self) -> None:
+        """A new session: the other side saw the tracks go and come."""
+        await self.page.call("waitFor", "reconnected", 1, self.since)
+        assert await self.happened(["disconnected"]) == []
+        await self.events.wait("track_subscribed", count=2)
+        assert self.events.of("participant_disconnected")
+
+
+@pytest.fixture
+async def call(embedded: RoomServer, open_page: OpenPage) -> AsyncIterator[Call]:
+    async with TcpProxy(embedded.url) as proxy:
+        call = Call(BrowserRooms(embedded, open_page), proxy)
+        yield call
+        await call.rooms.leave()
+
+
+@modes
+async def test_a_cut_signal_connection_is_resumed(call: Call, mode: dict[str, Any]) -> None:
+    await call.begin(mode)
+    async with microphone(call.alice, 900), card(call.alice):
+        await call.settle()
+        await call.page.call("longestGap", "alice")
+        for _ in range(2):
+            call.since = await call.page.call("eventCount")
+            call.proxy.cut()
+            await call.assert_resumed()
+        assert await call.page.call("longestGap", "alice") < 1000, "media goes on meanwhile"
+        await call.talk()
+
+
+@modes
+async def test_a_page_goes_offline_and_comes_back(call: Call, mode: dict[str, Any]) -> None:
+    await call.begin(mode)
+    async with microphone(call.alice, 900), card(call.alice):
+        await call.settle()
+        call.proxy.refusing = True
+        await call.page.offline(True)
+        call.proxy.cut()
+        await call.page.call("waitForAny", ["signalReconnecting", "reconnecting"], call.since)
+        call.proxy.refusing = False
+        await call.page.offline(False)
+        await call.page.call("waitFor", "reconnected", 1, call.since)
+        assert await call.happened(["disconnected"]) == []
+        await call.talk()
+
+
+@pytest.mark.parametrize(("mode", "scenario"), [(TWO, "full-reconnect"), (SINGLE, "node-failure")])
+async def test_a_session_is_started_anew(call: Call, mode: dict[str, Any], scenario: str) -> None:
+    await call.begin(mode)
+    async with microphone(call.alice, 900), card(call.alice):
+        await call.settle()
+        await call.page.call("simulate", scenario)
+        await call.assert_restarted()
+        await call.talk()
