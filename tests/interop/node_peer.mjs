@@ -1,5 +1,5 @@
-// The mirror in LiveKit's SDK for Node: plays back what it hears, answers data, text and calls, and calls back; says what was
-// muted, and when it is back after a loss.
+// The mirror in LiveKit's SDK for Node: plays back what it hears and sees, answers data, text and calls, and calls back; says
+// what was muted and when it is back after a loss; simulates failures when it is told to.
 //
 // usage: node node_peer.mjs URL TOKEN NAME, in a folder where @livekit/rtc-node is installed
 
@@ -14,16 +14,44 @@ const room = new rtc.Room();
 const text = new TextDecoder();
 const bytes = new TextEncoder();
 
-async function mirror(track) {
-  const source = new rtc.AudioSource(RATE_HZ, 1);
-  const echo = rtc.LocalAudioTrack.createAudioTrack('mirror', source);
-  const options = new rtc.TrackPublishOptions({ source: rtc.TrackSource.SOURCE_MICROPHONE });
-  await room.localParticipant.publishTrack(echo, options);
+/** Our sources, one a kind. Each plays the last track of its kind that was subscribed: after a restart that is another one. */
+const sources = new Map();
+
+async function publish(local, source) {
+  const options = new rtc.TrackPublishOptions({ source, simulcast: false });
+  await room.localParticipant.publishTrack(local, options);
+}
+
+async function mirrorSound(track) {
+  if (!sources.has('sound')) {
+    sources.set('sound', new rtc.AudioSource(RATE_HZ, 1));
+    const echo = rtc.LocalAudioTrack.createAudioTrack('mirror', sources.get('sound'));
+    await publish(echo, rtc.TrackSource.SOURCE_MICROPHONE);
+  }
   const reader = new rtc.AudioStream(track, RATE_HZ, 1).getReader();
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    await source.captureFrame(next.value);
+    await sources.get('sound').captureFrame(next.value);
   }
 }
+
+async function mirrorPicture(track) {
+  const reader = new rtc.VideoStream(track).getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    const { frame } = next.value;
+    if (!sources.has('picture')) {
+      sources.set('picture', new rtc.VideoSource(frame.width, frame.height));
+      const echo = rtc.LocalVideoTrack.createVideoTrack('mirror', sources.get('picture'));
+      await publish(echo, rtc.TrackSource.SOURCE_CAMERA);
+    }
+    sources.get('picture').captureFrame(frame);
+  }
+}
+
+const SCENARIOS = {
+  signal: rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT,
+  'full-reconnect': rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT,
+  'node-failure': rtc.SimulateScenarioKind.SIMULATE_NODE_FAILURE,
+};
 
 async function say(topic, words, to) {
   await room.localParticipant.publishData(bytes.encode(words), {
@@ -43,6 +71,7 @@ const onData = {
     });
     await say('called', answer, from);
   },
+  simulate: (scenario) => room.simulateScenario(SCENARIOS[scenario]),
   bye: async () => {
     await room.disconnect();
     await rtc.dispose();
@@ -50,12 +79,17 @@ const onData = {
   },
 };
 
-room.on(rtc.RoomEvent.TrackSubscribed, (track) => void mirror(track));
+room.on(rtc.RoomEvent.TrackSubscribed, (track) => {
+  void (track.kind === rtc.TrackKind.KIND_AUDIO ? mirrorSound(track) : mirrorPicture(track));
+});
 room.on(rtc.RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
   onData[topic]?.(text.decode(payload), participant.identity);
 });
 room.on(rtc.RoomEvent.TrackMuted, (publication, participant) => {
   void say('muted', publication.name, participant.identity);
+});
+room.on(rtc.RoomEvent.TrackUnmuted, (publication, participant) => {
+  void say('unmuted', publication.name, participant.identity);
 });
 room.on(rtc.RoomEvent.Reconnected, () => void say('back', name, 'tester'));
 room.registerTextStreamHandler('ask', async (reader, { identity }) => {

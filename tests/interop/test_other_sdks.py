@@ -1,5 +1,5 @@
-"""LiveKit's SDKs for Node and Go on the embedded server, with our SDK at the other end: sound, data, text, calls,
-muting, and a lost signal connection."""
+"""LiveKit's SDKs for Node and Go on the embedded server, with our SDK at the other end: sound, pictures, data, text, calls,
+muting, lost signal connections and lost sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from room_tools import Ear, Events, play, running, within
+from room_tools import (
+    GREEN,
+    Ear,
+    Events,
+    camera,
+    microphone,
+    play,
+    running,
+    wait_for_picture,
+    within,
+)
 from tcp_proxy import TcpProxy
 
 from livekit import rtc
@@ -142,5 +152,76 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
 
         await local.publish_data(b"", topic="bye")
         await events.wait("participant_disconnected")
+        assert await within(process.wait()) == 0
+    await room.disconnect()
+
+
+class _Seen:
+    """The peer's tracks as our SDK receives them now."""
+
+    def __init__(self, room: rtc.Room, events: Events, peer: str) -> None:
+        self._room, self._events, self._peer = room, events, peer
+
+    async def _track(self, kind: int) -> rtc.RemoteTrack:
+        def find() -> rtc.RemoteTrack | None:
+            peer = self._room.remote_participants.get(self._peer)
+            publications = peer.track_publications.values() if peer is not None else ()
+            return next((p.track for p in publications if p.kind == kind and p.track is not None), None)
+
+        await self._events.until(lambda: find() is not None, f"a track of kind {kind}")
+        track = find()
+        assert track is not None
+        return track
+
+    async def mirrored(self, hz: float, colour: tuple[int, int, int]) -> None:
+        """Our tone and our picture come back."""
+        sound = rtc.AudioStream(await self._track(rtc.TrackKind.KIND_AUDIO))
+        await Ear(sound).wait_for_tone(hz)
+        await sound.aclose()
+        video = rtc.VideoStream(await self._track(rtc.TrackKind.KIND_VIDEO))
+        await wait_for_picture(video, colour, (320, 240))
+        await video.aclose()
+
+
+@pytest.mark.timeout(1600)  # the first run may have to build the peer
+@pytest.mark.parametrize(
+    ("sdk", "restarts"), [("node", ("full-reconnect", "node-failure")), ("go", ("node-failure", "migration"))]
+)
+async def test_pictures_and_restarts(
+    embedded: RoomServer, sdk: str, restarts: tuple[str, ...], tmp_path: Path
+) -> None:
+    name = f"pictures-{sdk}"
+    room = rtc.Room()
+    events, seen = Events(room), _Seen(room, Events(room), sdk)
+    async with _mirror(embedded, embedded.url, sdk, name, tmp_path / "peer.log") as process:
+        await room.connect(embedded.url, embedded.token("tester", name))
+        local = room.local_participant
+        async with microphone(room, _TONE_HZ), camera(room, GREEN) as (_, picture):
+            await seen.mirrored(_TONE_HZ, GREEN)
+
+            picture.mute()
+            await events.wait("data_received", lambda p: (p.topic, p.data) == ("muted", b"card"))
+            picture.unmute()
+            await events.wait("data_received", lambda p: (p.topic, p.data) == ("unmuted", b"card"))
+            await seen.mirrored(_TONE_HZ, GREEN)
+            if sdk == "go":  # the SDK for Node can't mute
+                await local.publish_data("on", topic="mute")
+                await events.wait("track_muted", lambda who, _: who.identity == sdk, count=2)
+                await local.publish_data("off", topic="mute")
+                await events.wait("track_unmuted", lambda who, _: who.identity == sdk, count=2)
+                await seen.mirrored(_TONE_HZ, GREEN)
+
+            await local.publish_data("signal", topic="simulate")
+            await events.wait("data_received", lambda p: p.topic == "back")
+            await seen.mirrored(_TONE_HZ, GREEN)
+            assert events.names("participant_disconnected", "track_unsubscribed") == []
+
+            for count, restart in enumerate(restarts, 1):
+                await local.publish_data(restart, topic="simulate")
+                await events.wait("participant_disconnected", count=count)
+                await events.wait("data_received", lambda p: p.topic == "back", count=count + 1)
+                await seen.mirrored(_TONE_HZ, GREEN)
+        await local.publish_data(b"", topic="bye")
+        await events.wait("participant_disconnected", count=len(restarts) + 1)
         assert await within(process.wait()) == 0
     await room.disconnect()

@@ -1,5 +1,5 @@
-// The mirror in LiveKit's SDK for Go: plays back what it hears, answers data, text and calls, and calls back; says what was
-// muted, and when it is back after a loss.
+// The mirror in LiveKit's SDK for Go: plays back what it hears and sees, answers data, text and calls, and calls back; says what
+// was muted and when it is back after a loss; mutes its own tracks and simulates failures when it is told to.
 //
 // usage: go_peer URL TOKEN NAME
 package main
@@ -9,9 +9,14 @@ import (
 	"os"
 
 	lksdk "github.com/livekit/server-sdk-go/v2"
-	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
 )
+
+var scenarios = map[string]lksdk.SimulateScenario{
+	"signal":       lksdk.SimulateSignalReconnect,
+	"node-failure": lksdk.SimulateNodeFailure,
+	"migration":    lksdk.SimulateMigration,
+}
 
 func main() {
 	url, token, name := os.Args[1], os.Args[2], os.Args[3]
@@ -30,19 +35,29 @@ func main() {
 			say(room, "answer", "re: "+string(user.Payload), from.SenderIdentity)
 		case "call":
 			go callBack(room, name, from.SenderIdentity)
+		case "mute":
+			for _, publication := range room.LocalParticipant.TrackPublications() {
+				publication.(*lksdk.LocalTrackPublication).SetMuted(string(user.Payload) == "on")
+			}
+		case "simulate":
+			go room.Simulate(scenarios[string(user.Payload)])
 		case "bye":
 			close(left)
 		}
 	}
-	callback.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+	mirrors := newMirrors()
+	callback.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, from *lksdk.RemoteParticipant) {
 		go func() {
 			room := <-ready
 			ready <- room
-			mirror(room, track)
+			mirrors.show(room, track, from)
 		}()
 	}
 	callback.OnTrackMuted = func(publication lksdk.TrackPublication, participant lksdk.Participant) {
 		say(room, "muted", publication.Name(), participant.Identity())
+	}
+	callback.OnTrackUnmuted = func(publication lksdk.TrackPublication, participant lksdk.Participant) {
+		say(room, "unmuted", publication.Name(), participant.Identity())
 	}
 	callback.OnReconnected = func() { say(room, "back", name, "tester") }
 	var err error
@@ -61,23 +76,6 @@ func main() {
 	fmt.Println("READY")
 	<-left
 	room.Disconnect()
-}
-
-// mirror publishes the packets of a track as a track of its own.
-func mirror(room *lksdk.Room, track *webrtc.TrackRemote) {
-	echo, err := lksdk.NewLocalTrack(track.Codec().RTPCodecCapability)
-	must(err)
-	options := &lksdk.TrackPublicationOptions{Name: "mirror", Source: livekit.TrackSource_MICROPHONE}
-	_, err = room.LocalParticipant.PublishTrack(echo, options)
-	must(err)
-	for {
-		packet, _, err := track.ReadRTP()
-		if err != nil {
-			return
-		}
-		packet.Extensions, packet.Extension = nil, false
-		must(echo.WriteRTP(packet, nil))
-	}
 }
 
 func say(room *lksdk.Room, topic, words, to string) {
