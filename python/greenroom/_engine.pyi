@@ -562,8 +562,9 @@ class Sfu:
         self, *, controlling: bool = False, payload_types: Sequence[_PayloadType] = ...
     ) -> SfuTransport: ...
     def stats(self) -> dict[str, int]:
-        """Counters: packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, nacks_received,
-        nacks_sent, plis_received, plis_sent, data_track_packets_sent, data_track_packets_dropped, transports, up_tracks, down_tracks, send_errors."""
+        """Counters: packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, packets_dropped_stun
+        (not authentic), packets_dropped_dtls, packets_dropped_unauthenticated, packets_dropped_replayed, transports_failed, tcp_connections_accepted,
+        tcp_connections_refused, tcp_connections_aborted (these three of the whole process), nacks_received, nacks_sent, plis_received, plis_sent, data_track_packets_sent, data_track_packets_dropped, transports, up_tracks, down_tracks, send_errors."""
     def close(self) -> None: ...
 
 @final

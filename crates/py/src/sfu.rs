@@ -132,6 +132,7 @@ impl Sfu {
         let counters = call(py, &self.worker, "Sfu", |endpoint, _| {
             Ok(endpoint.sfu.statistics())
         })?;
+        let net = greenroom_net::statistics();
         let table = [
             ("packets_received", counters.packets_received),
             ("packets_sent", counters.packets_sent),
@@ -139,6 +140,17 @@ impl Sfu {
             ("bytes_sent", counters.bytes_sent),
             ("packets_dropped_malformed", counters.packets_dropped_malformed),
             ("packets_dropped_unknown", counters.packets_dropped_unknown),
+            ("packets_dropped_stun", counters.packets_dropped_stun),
+            ("packets_dropped_dtls", counters.packets_dropped_dtls),
+            (
+                "packets_dropped_unauthenticated",
+                counters.packets_dropped_unauthenticated,
+            ),
+            ("packets_dropped_replayed", counters.packets_dropped_replayed),
+            ("transports_failed", counters.transports_failed),
+            ("tcp_connections_accepted", net.tcp_connections_accepted),
+            ("tcp_connections_refused", net.tcp_connections_refused),
+            ("tcp_connections_aborted", net.tcp_connections_aborted),
             ("nacks_received", counters.nacks_received),
             ("nacks_sent", counters.nacks_sent),
             ("plis_received", counters.plis_received),

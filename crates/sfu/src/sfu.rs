@@ -106,11 +106,15 @@ impl Sfu {
 
     /// Counters of the whole unit.
     pub fn statistics(&self) -> SfuStatistics {
-        SfuStatistics {
+        let mut statistics = SfuStatistics {
             transports: (self.connections.len() - self.closing.len()) as u64,
             up_tracks: self.up_tracks.len() as u64,
             down_tracks: self.down_tracks.len() as u64,
             ..self.statistics
+        };
+        for connection in self.connections.values() {
+            statistics.add_refused(&connection.transport.statistics());
         }
+        statistics
     }
 }

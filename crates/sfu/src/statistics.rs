@@ -1,5 +1,7 @@
 //! Counters and snapshots.
 
+use greenroom_transport::TransportStatistics;
+
 /// What the whole unit has seen; every number only grows, except the last three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SfuStatistics {
@@ -11,8 +13,16 @@ pub struct SfuStatistics {
     pub bytes_received: u64,
     /// Of the datagrams out.
     pub bytes_sent: u64,
-    /// RTP or RTCP that does not parse.
+    /// Datagrams that are of no protocol, and RTP or RTCP that does not parse.
     pub packets_dropped_malformed: u64,
+    /// STUN that names a transport and is not authentic.
+    pub packets_dropped_stun: u64,
+    /// DTLS from an address that ICE has not verified, or before it was expected.
+    pub packets_dropped_dtls: u64,
+    /// SRTP and SRTCP that fail authentication.
+    pub packets_dropped_unauthenticated: u64,
+    /// SRTP and SRTCP that came before.
+    pub packets_dropped_replayed: u64,
     /// Datagrams of no transport, and RTP of no track.
     pub packets_dropped_unknown: u64,
     /// NACK messages of subscribers.
@@ -27,6 +37,8 @@ pub struct SfuStatistics {
     pub data_track_packets_sent: u64,
     /// Those that a subscriber did not get: its channel was full, or not open.
     pub data_track_packets_dropped: u64,
+    /// Transports that failed: no path, no DTLS handshake, another certificate than the description's.
+    pub transports_failed: u64,
     /// Packets that a transport refused to send.
     pub send_errors: u64,
     /// Open now.
@@ -35,6 +47,17 @@ pub struct SfuStatistics {
     pub up_tracks: u64,
     /// Open now.
     pub down_tracks: u64,
+}
+
+impl SfuStatistics {
+    /// What a transport has refused.
+    pub(crate) fn add_refused(&mut self, transport: &TransportStatistics) {
+        self.packets_dropped_malformed += transport.malformed_packets;
+        self.packets_dropped_stun += transport.rejected_stun_packets;
+        self.packets_dropped_dtls += transport.rejected_dtls_packets;
+        self.packets_dropped_unauthenticated += transport.unauthenticated_packets;
+        self.packets_dropped_replayed += transport.replayed_packets;
+    }
 }
 
 /// One layer of an up track.

@@ -41,6 +41,8 @@ _TRAFFIC = {
 }
 """From a counter of the forwarding unit to a series of livekit-server's."""
 
+_DROPPED = ("malformed", "unknown", "stun", "dtls", "unauthenticated", "replayed")
+_TCP = ("accepted", "refused", "aborted")
 
 _Values = Mapping[tuple[str, ...], float]
 """From label values to the value of a series."""
@@ -160,10 +162,13 @@ def _traffic_families(traffic: Mapping[str, int]) -> Iterator[Metric]:
         families.setdefault(name, {})[(direction,)] = traffic.get(key, 0)
     for name, values in families.items():
         yield _family(f"livekit_{name}", "Of all media connections.", values, "direction")
-    dropped: _Values = {(why,): traffic.get(f"packets_dropped_{why}", 0) for why in ("malformed", "unknown")}
-    yield _family(
-        "greenroom_packets_dropped_total", "Datagrams that belong to nobody or are malformed.", dropped, "why"
-    )
+    dropped: _Values = {(why,): traffic.get(f"packets_dropped_{why}", 0) for why in _DROPPED}
+    help_ = "Datagrams that belong to nobody, are malformed, or do not prove to be a client's."
+    yield _family("greenroom_packets_dropped_total", help_, dropped, "why")
+    failed: _Values = {(): traffic.get("transports_failed", 0)}
+    yield _family("greenroom_media_connections_failed_total", "Media connections that failed.", failed)
+    tcp: _Values = {(what,): traffic.get(f"tcp_connections_{what}", 0) for what in _TCP}
+    yield _family("greenroom_tcp_connections_total", "ICE-TCP connections of this process.", tcp, "what")
 
 
 def _kind(publication: Publication) -> str:

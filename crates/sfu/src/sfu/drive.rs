@@ -89,7 +89,9 @@ impl Sfu {
             connection.dirty = false;
             if self.closing.contains(&handle) {
                 self.closing.retain(|other| *other != handle);
-                self.connections.remove(&handle);
+                if let Some(gone) = self.connections.remove(&handle) {
+                    self.statistics.add_refused(&gone.transport.statistics());
+                }
             } else {
                 self.schedule(handle);
             }
@@ -164,6 +166,7 @@ impl Sfu {
             match &event {
                 TransportEvent::IceState(state) => connection.ice_state = *state,
                 TransportEvent::Failed(_) => {
+                    self.statistics.transports_failed += 1;
                     connection.failed = true;
                     connection.media_deadline = None;
                     self.demultiplexer.remove(handle);
