@@ -23,6 +23,7 @@ mod audio_sender;
 mod certificate;
 mod channels;
 mod connection;
+mod eager_checks;
 mod error;
 mod jobs;
 mod key_frame_budget;

@@ -19,6 +19,7 @@ use str0m::{Rtc, RtcError};
 
 use crate::channels::Channels;
 use crate::connection::Connection;
+use crate::eager_checks::EagerChecks;
 use crate::jobs::{JobRunner, Jobs, Wake};
 use crate::local_candidates::LocalCandidates;
 use crate::media_table::MediaTable;
@@ -108,10 +109,13 @@ pub struct Peer {
     started_at: Instant,
     now: Instant,
     deadline: Instant,
+    /// When str0m's timers last ran.
+    advanced_at: Instant,
     state: State,
     events: VecDeque<PeerEvent>,
     transmits: VecDeque<Transmit>,
     connection: Connection,
+    eager_checks: EagerChecks,
     /// STUN and TURN.
     servers: Servers,
     silence: Silence,
@@ -126,6 +130,8 @@ pub struct Peer {
     counters: Counters,
     peer_stats: Option<PeerStats>,
     path: Option<(SocketAddr, SocketAddr)>,
+    /// When str0m last sent anything.
+    sent_at: Option<Instant>,
 }
 
 impl Peer {
@@ -147,10 +153,12 @@ impl Peer {
             started_at: now,
             now,
             deadline: now,
+            advanced_at: now,
             state: State::Open,
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             connection: Connection::new(TransportPolicy::All),
+            eager_checks: EagerChecks::default(),
             servers: Servers::new(),
             silence: Silence::default(),
             tcp: TcpPaths::default(),
@@ -164,6 +172,7 @@ impl Peer {
             counters: Counters::default(),
             peer_stats: None,
             path: None,
+            sent_at: None,
         })
     }
 
@@ -228,6 +237,9 @@ impl Peer {
     pub fn add_remote_candidate(&mut self, line: &str, now: Instant) -> Result<()> {
         self.open()?;
         self.connection.add_remote(&mut self.rtc, line)?;
+        if self.connection.has_remote() && !self.connection.connected {
+            self.eager_checks.begin(now);
+        }
         self.settle(now);
         Ok(())
     }
@@ -241,6 +253,7 @@ impl Peer {
             .set_remote(&mut self.rtc, self.controlling, remote, now)?;
         self.tcp.begin(now, self.connection.has_udp_remote());
         self.channels.table.set_message_limit(remote.max_message_size);
+        self.eager_checks.begin(now);
         self.settle(now);
         Ok(())
     }
@@ -280,6 +293,7 @@ impl Peer {
     fn end(&mut self, state: State) {
         self.state = state;
         self.connection.connected = false;
+        self.eager_checks.end();
         self.channels.table.close_all();
         self.receiving.end_all();
         self.sending.clear();

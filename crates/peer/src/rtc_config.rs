@@ -10,6 +10,7 @@ use str0m::media::Frequency;
 use str0m::rtp::{Extension, ExtensionMap};
 
 use crate::certificate::identity;
+use crate::eager_checks::FIRST_RETRANSMISSION;
 use crate::{HeaderExtension, PayloadType, PeerConfig, PeerError, Result, TrackKind};
 
 /// Audio packets held back while one before them is missing: the jitter buffer does the waiting, this only undoes reordering.
@@ -63,6 +64,7 @@ pub(crate) fn build(config: &PeerConfig) -> Result<RtcConfig> {
         .set_sctp_max_buffered_amount(SCTP_BUFFER_BYTES);
     rtc.set_max_stun_rto(CHECK_INTERVAL);
     rtc.set_max_stun_retransmits(CHECKS_UNTIL_GIVEN_UP);
+    rtc.set_initial_stun_rto(FIRST_RETRANSMISSION);
     if estimates_bandwidth(config) {
         rtc = rtc.enable_bwe(Some(Bitrate::bps(INITIAL_ESTIMATE_BPS)));
     }

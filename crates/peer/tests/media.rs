@@ -372,6 +372,34 @@ fn bitrates_follow_what_the_network_carries() {
     assert!(wide.iter().sum::<u32>() > 1_200_000, "{wide:?}");
 }
 
+/// As between two ends of one machine.
+#[test]
+fn a_round_trip_of_nothing_does_not_keep_the_estimator_busy() {
+    let mut pair = Pair::connected(16);
+    pair.link.delay = Duration::ZERO;
+    let now = pair.now;
+    pair.peers[LEFT]
+        .add_video_sender("1", video_config(Codec::Vp8), now)
+        .unwrap();
+    let trap = receive_video(&mut pair, "1", 2222);
+    // The first report comes at once, and no other.
+    film(&mut pair, (64, 48), 0..1);
+    assert_eq!(frames(&trap), 1);
+    pair.link.loss = 1.0;
+    let woken_in_a_second = |pair: &mut Pair| {
+        let before = pair.woken[LEFT];
+        pair.run_for(Duration::from_secs(1));
+        pair.woken[LEFT] - before
+    };
+    let probing = woken_in_a_second(&mut pair);
+    assert!(probing <= 500, "woken {probing} times while it probes");
+    let now = pair.now;
+    pair.peers[LEFT].remove_sender("1", now);
+    woken_in_a_second(&mut pair);
+    let idle = woken_in_a_second(&mut pair);
+    assert!(idle <= 120, "woken {idle} times while idle");
+}
+
 /// Pictures that cost many bits.
 fn film_noise(pair: &mut Pair, steps: std::ops::Range<u32>) {
     for step in steps {

@@ -2,15 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::{Input, Output};
+use str0m::{Input, Output, Reason};
 
 use super::{Peer, PeerEvent, Protocol, State, Transmit};
 use crate::jobs::{JobKey, Outcome};
 
 /// str0m's pacer asks for times a microsecond ahead; those are served at once, or it would send one packet a wake-up.
 const DUE_WITHIN: Duration = Duration::from_millis(1);
-/// Bounds one drain, should str0m ever ask for the same time again and again.
+/// Bounds one drain.
 const DRAIN_STEPS_LIMIT: usize = 100_000;
+/// Deadlines in a row that are due and lead to nothing, after which str0m is left alone for a moment.
+const FRUITLESS_LIMIT: usize = 50;
+/// Without a report that is newer than two round trips, str0m's bandwidth estimator asks to be called every round trip:
+/// without end where that is zero, as on one machine. It loses nothing by waiting, while packets are sent or not.
+const ESTIMATOR_REST: Duration = Duration::from_millis(2);
+const IDLE_ESTIMATOR_REST: Duration = Duration::from_millis(20);
+/// Nothing was sent for so long: the connection is idle.
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// Errors of str0m in one drain after which it is given up.
 const DRAIN_ERRORS_LIMIT: usize = 100;
 
@@ -18,7 +26,12 @@ impl Peer {
     /// Let str0m know the time; its timers run.
     pub(super) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        if let Err(error) = self.rtc.handle_input(Input::Timeout(self.now)) {
+        self.run_timers(self.now);
+    }
+
+    fn run_timers(&mut self, at: Instant) {
+        self.advanced_at = at;
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(at)) {
             self.str0m_failed(&error);
         }
     }
@@ -44,6 +57,7 @@ impl Peer {
             .extend(writable.into_iter().map(PeerEvent::ChannelWritable));
         if self.state == State::Open && self.connection.update(&self.rtc) {
             self.events.push_back(PeerEvent::Connected);
+            self.eager_checks.end();
             self.sending.connected(&self.jobs, self.now);
         }
         let silence = self.silence.update(self.connection.connected, self.now);
@@ -93,18 +107,27 @@ impl Peer {
     pub(super) fn drain(&mut self) {
         let horizon = self.now + DUE_WITHIN;
         let mut errors = 0;
+        let mut fruitless = 0;
         for _ in 0..DRAIN_STEPS_LIMIT {
             match self.rtc.poll_output() {
-                Ok(Output::Transmit(transmit)) => self.queue_transmit(transmit),
-                Ok(Output::Event(event)) => self.handle_event(event),
+                Ok(Output::Transmit(transmit)) => {
+                    fruitless = 0;
+                    self.queue_transmit(transmit);
+                }
+                Ok(Output::Event(event)) => {
+                    fruitless = 0;
+                    self.handle_event(event);
+                }
                 Ok(Output::Timeout(deadline)) => {
-                    self.deadline = deadline;
-                    if deadline > horizon || !self.rtc.is_alive() {
+                    self.deadline = self.unhurried(deadline);
+                    if self.deadline > horizon || !self.rtc.is_alive() {
                         return;
                     }
-                    if let Err(error) = self.rtc.handle_input(Input::Timeout(deadline.max(self.now))) {
-                        self.str0m_failed(&error);
+                    fruitless += 1;
+                    if fruitless > FRUITLESS_LIMIT {
+                        break;
                     }
+                    self.run_timers(deadline.max(self.now));
                 }
                 Err(error) => {
                     errors += 1;
@@ -120,8 +143,23 @@ impl Peer {
         self.deadline = self.now + DUE_WITHIN;
     }
 
+    /// The deadline, later where it is that of an estimator that can wait.
+    fn unhurried(&self, deadline: Instant) -> Instant {
+        if self.rtc.last_timeout_reason() != Reason::BweDelayControl {
+            return deadline;
+        }
+        let is_idle = self.sent_at.is_none_or(|at| self.now > at + IDLE_AFTER);
+        let rest = if is_idle {
+            IDLE_ESTIMATOR_REST
+        } else {
+            ESTIMATOR_REST
+        };
+        deadline.max(self.advanced_at + rest)
+    }
+
     fn queue_transmit(&mut self, transmit: str0m::net::Transmit) {
         let contents: Vec<u8> = transmit.contents.into();
+        self.sent_at = Some(self.now);
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += contents.len() as u64;
         // The first byte of STUN is 0 or 1 (RFC 7983): checks go to many, the rest to the chosen one.

@@ -78,6 +78,8 @@ pub struct Pair {
     pub now: Instant,
     /// Datagrams sent by each.
     pub sent: [u64; 2],
+    /// How often each was called for a deadline.
+    pub woken: [u64; 2],
     free_at: [Instant; 2],
     random: StdRng,
     flights: BinaryHeap<Flight>,
@@ -169,6 +171,7 @@ impl Pair {
             start,
             now: start,
             sent: [0, 0],
+            woken: [0, 0],
             free_at: [start; 2],
             random: StdRng::seed_from_u64(seed),
             flights: BinaryHeap::new(),
@@ -314,8 +317,9 @@ impl Pair {
                 self.peers[flight.to].handle_datagram(at, source, destination, &contents);
             }
         } else {
-            for peer in &mut self.peers {
+            for (peer, woken) in self.peers.iter_mut().zip(&mut self.woken) {
                 if peer.poll_timeout().is_some_and(|due| due <= at) {
+                    *woken += 1;
                     peer.handle_timeout(at);
                 }
             }
