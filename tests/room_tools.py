@@ -161,6 +161,8 @@ class Ear:
 
     async def _hear(self) -> None:
         event = await self._stream.__anext__()
+        # A frame that is there already comes at once: on a busy machine nothing else would ever run.
+        await asyncio.sleep(0)
         block = np.frombuffer(event.frame.data, np.int16).reshape(-1, self._channels)
         self._window = np.concatenate([self._window, block])[len(block) :]
 

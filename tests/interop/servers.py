@@ -52,11 +52,11 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 _LIVEKIT_CONFIG = """
 port: {port}
-bind_addresses: [127.0.0.1]
+bind_addresses: ["{address}"]
 rtc:
   tcp_port: {tcp_port}
   udp_port: {udp_port}
-  node_ip: 127.0.0.1
+  node_ip: "{address}"
   enable_loopback_candidate: true
   interfaces:
     includes: [lo]
@@ -69,24 +69,28 @@ logging:
 
 
 @contextlib.contextmanager
-def livekit_server(log: Path, more: str = "", rtc: str = "") -> Iterator[RoomServer]:
+def livekit_server(
+    log: Path, more: str = "", rtc: str = "", address: str = "127.0.0.1"
+) -> Iterator[RoomServer]:
     """Run livekit-server on loopback until the block ends; its output goes to `log`. `more` is YAML to be added, `rtc`
     lines of its section of that name."""
-    with _serving("livekit-server", [livekit_server_binary()], log, more, rtc) as server:
+    with _serving("livekit-server", [livekit_server_binary()], log, more, rtc, address) as server:
         yield server
 
 
 @contextlib.contextmanager
-def greenroom_server(log: Path, more: str = "", rtc: str = "") -> Iterator[RoomServer]:
+def greenroom_server(
+    log: Path, more: str = "", rtc: str = "", address: str = "127.0.0.1"
+) -> Iterator[RoomServer]:
     """As `livekit_server`, with the same configuration: `greenroom serve`, a process of its own."""
     command = [sys.executable, "-m", "greenroom", "serve"]
-    with _serving("greenroom", command, log, more, rtc) as server:
+    with _serving("greenroom", command, log, more, rtc, address) as server:
         yield server
 
 
 @contextlib.contextmanager
 def _serving(
-    name: str, command: Sequence[str | Path], log: Path, more: str, rtc: str
+    name: str, command: Sequence[str | Path], log: Path, more: str, rtc: str, address: str
 ) -> Iterator[RoomServer]:
     port = free_port()
     config = _LIVEKIT_CONFIG.format(
@@ -96,14 +100,16 @@ def _serving(
         key=API_KEY,
         secret=API_SECRET,
         rtc=rtc,
+        address=address,
     )
+    host = f"[{address}]" if ":" in address else address
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--config-body", config + more], stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            _wait_until_healthy(f"http://127.0.0.1:{port}/", process, log)
-            yield RoomServer(name, f"ws://127.0.0.1:{port}", pid=process.pid)
+            _wait_until_healthy(f"http://{host}:{port}/", process, log)
+            yield RoomServer(name, f"ws://{host}:{port}", pid=process.pid)
         finally:
             process.terminate()
             try:

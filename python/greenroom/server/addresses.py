@@ -1,13 +1,19 @@
-"""The machine's own IPv4 addresses, for a server that listens on all of them."""
+"""The machine's own addresses, for a server that listens on all of them, and the one that stands in its URL."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import struct
+from pathlib import Path
 
-WILDCARDS = frozenset({"", "0.0.0.0", "::", "[::]"})
+_IPV6_WILDCARDS = frozenset({"::", "[::]"})
+WILDCARDS = _IPV6_WILDCARDS | {"", "0.0.0.0"}
 
 _SIOCGIFADDR = 0x8915
+_IPV6_TABLE = Path("/proc/net/if_inet6")
+_LINK_SCOPE = 0x20
+"""Addresses that need a zone: of no use in a candidate."""
 
 
 def local_addresses() -> list[str]:
@@ -43,10 +49,39 @@ def _route_address() -> list[str]:
         return [str(probe.getsockname()[0])]
 
 
+def _ipv6_addresses() -> list[str]:
+    """Every IPv6 address of this machine that others can use, loopback last."""
+    try:
+        lines = _IPV6_TABLE.read_text().splitlines()
+    except OSError:
+        return []
+    rows = [line.split() for line in lines]
+    found = [ipaddress.IPv6Address(int(row[0], 16)) for row in rows if int(row[3], 16) != _LINK_SCOPE]
+    return [str(address) for address in sorted(found, key=lambda address: address.is_loopback)]
+
+
 def media_addresses(host: str, configured: tuple[str, ...]) -> list[str]:
     """Where media is received: what was configured, else `host`, else every address of the machine."""
     if configured:
         return list(configured)
+    if host in _IPV6_WILDCARDS:
+        return _ipv6_addresses() or local_addresses()
     if host in WILDCARDS:
         return local_addresses()
-    return [socket.gethostbyname(host)]
+    return [_address_of(host)]
+
+
+def _address_of(host: str) -> str:
+    """Of a name that has several, an IPv4 one: it may have ::1 on a machine without IPv6."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    families = {family: str(address[0]) for family, *_, address in reversed(found)}
+    return families.get(socket.AF_INET) or families[socket.AF_INET6]
+
+
+def shown_host(host: str) -> str:
+    """What stands for the server's host in a URL: of a wildcard, this machine's loopback."""
+    if host in _IPV6_WILDCARDS:
+        return "[::1]"
+    if host in WILDCARDS:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

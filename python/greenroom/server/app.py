@@ -15,7 +15,7 @@ from aiohttp import web
 from livekit.protocol import models
 
 from . import ids, tokens
-from .addresses import WILDCARDS, media_addresses
+from .addresses import media_addresses, shown_host
 from .config import ServerConfig
 from .drain import Drain
 from .http import HttpApp
@@ -99,8 +99,7 @@ class Server:
         return f"{'https' if self.config.tls else 'http'}://{self._address()}"
 
     def _address(self) -> str:
-        host = "127.0.0.1" if self.config.host in WILDCARDS else self.config.host
-        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        return f"{shown_host(self.config.host)}:{self._port}"
 
     @property
     def udp_port(self) -> int:
