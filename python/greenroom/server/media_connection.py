@@ -156,6 +156,10 @@ class MediaConnection:
             self._plane.counters["candidates_malformed"] += 1
             _logger.info("candidate %.200r refused: %s", candidate, error)
 
+    def packets_received(self) -> int:
+        """Datagrams of any kind so far."""
+        return int(self.transport.stats()["packets_received"])
+
     def channel_opened(self, channel: int, label: str) -> None:
         """A data channel opened: packets of data tracks are the engine's to forward."""
         if label == DATA_TRACK:

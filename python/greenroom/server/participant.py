@@ -307,6 +307,8 @@ class Participant:
         """Tell the connection quality of a participant, when that is news."""
         score = self.room.qualities.score(participant_sid)
         quality = quality_of(score)
+        if quality == models.ConnectionQuality.LOST and self.protocol <= 10:
+            quality = models.ConnectionQuality.POOR  # these don't know of LOST
         if self._rated.get(participant_sid) == quality or self.protocol <= 4:
             return
         self._rated[participant_sid] = quality

@@ -30,6 +30,7 @@ _STREAM_NAMES = {
     models.TrackSource.SCREEN_SHARE: "screen",
     models.TrackSource.SCREEN_SHARE_AUDIO: "screen",
 }
+_BEST_LAYER = 2
 _LayerMode = models.VideoLayer.Mode
 
 
@@ -49,6 +50,8 @@ class Publication:
         self.first_subscriber_reported = False
         self.up_track: _engine.UpTrack | None = None
         self.payload_type: PayloadType | None = None
+        self.watched_layer = _BEST_LAYER
+        """The highest spatial layer that anybody watches, as the publisher was told; NOBODY when none."""
         self._dynacast = self._make_dynacast() if self.kind is MediaKind.VIDEO else None
 
     def _make_dynacast(self) -> Dynacast:
@@ -150,6 +153,7 @@ class Publication:
             self._dynacast.repeat()
 
     def _tell_quality(self, watched: int) -> None:
+        self.watched_layer = NOBODY if watched == NOBODY else self.spatial_layer(watched)
         if self.up_track is not None and watched != NOBODY:
             self.up_track.expect_layers(self.spatial_layer(watched))
         update = subscribed_quality(self, watched)
@@ -159,7 +163,7 @@ class Publication:
         """The layer a quality stands for: by position among the declared qualities, not by name."""
         declared = sorted({layer.quality for layer in self.info.layers})
         if quality >= models.VideoQuality.HIGH or len(declared) < 2:
-            return 2
+            return _BEST_LAYER
         below = [index for index, known in enumerate(declared) if known <= quality]
         return below[-1] if below else 0
 

@@ -1,4 +1,4 @@
-"""Connection quality of a room's participants, from the packets that their tracks lose.
+"""Connection quality of a room's participants: the worst of what they publish and receive.
 
 One participant is measured at a time, so that a large room is as little work at once as a small one.
 """
@@ -6,22 +6,20 @@ One participant is measured at a time, so that a large room is as little work at
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models
+
+from .dynacast import NOBODY
+from .track_score import BEST_SCORE, TrackScore, Window
 
 if TYPE_CHECKING:
     from .participant import Participant
     from .publications import Publication
     from .room import Room
+    from .subscriptions import Subscription
 
-BEST_SCORE, WORST_SCORE = 100.0, 30.0
-"""The worst that is remembered: below, it would take too long to recover."""
-_RISE, _FALL = 0.4, 0.8
-"""How much of a new score counts: bad news is told sooner than good."""
-_LOSS_WEIGHTS = {"opus": 8.0 / 1.5, "red": 4.0 / 1.5}
-"""Of one percent of lost packets; Opus is sent with forward error correction."""
-_VIDEO_LOSS_WEIGHT = 10.0
 _CLASSES = (
     (80.0, models.ConnectionQuality.EXCELLENT),
     (40.0, models.ConnectionQuality.GOOD),
@@ -41,9 +39,17 @@ def mean_opinion(score: float) -> float:
     return 1 + 0.035 * score + 7e-6 * score * (score - 60) * (100 - score)
 
 
-def smoothed(score: float, previous: float) -> float:
-    part = _FALL if score < previous else _RISE
-    return max(WORST_SCORE, part * score + (1 - part) * previous)
+@dataclass
+class _Measured:
+    """A track one way, as it was last looked at."""
+
+    score: TrackScore
+    at_s: float
+    packets: list[int] = field(default_factory=list)
+    """Of each layer; of a track that is sent, one number."""
+    lost: int = 0
+    best_layer: int = 0
+    """Of those that flow."""
 
 
 class Qualities:
@@ -53,17 +59,22 @@ class Qualities:
         self._room = room
         self._scores: dict[str, float] = {}
         self._turns: deque[Participant] = deque()
-        self._counts: dict[str, tuple[int, int]] = {}
-        """Packets received and lost of each track, when it was last measured."""
+        self._published: dict[str, _Measured] = {}
+        """By track SID."""
+        self._received: dict[str, dict[str, _Measured]] = {}
+        """By the SIDs of subscriber and track."""
+        self._heard: dict[str, int] = {}
+        """Packets of any kind that had come from each participant."""
 
     def score(self, participant_sid: str) -> float:
         return self._scores.get(participant_sid, BEST_SCORE)
 
     def left(self, participant: Participant) -> None:
-        self._scores.pop(participant.sid, None)
+        for table in (self._scores, self._received, self._heard):
+            table.pop(participant.sid, None)
 
     def ended(self, publication: Publication) -> None:
-        self._counts.pop(publication.sid, None)
+        self._published.pop(publication.sid, None)
 
     def measure_next(self) -> None:
         """Measure the participant whose turn it is, and tell those who see it when its class changed."""
@@ -77,34 +88,74 @@ class Qualities:
 
     def _measure(self, participant: Participant, present: list[Participant]) -> None:
         before = self.score(participant.sid)
-        worst = min([BEST_SCORE, *self._published(participant), *_received(participant)])
-        after = self._scores[participant.sid] = smoothed(worst, before)
+        now_s = self._room.now_s()
+        scores = [*self._measure_published(participant, now_s), *self._measure_received(participant, now_s)]
+        after = self._scores[participant.sid] = min([BEST_SCORE, *scores])
         if quality_of(after) == quality_of(before):
             return
         for other in present:
             if other is participant or participant.sid in other.subscriptions.publisher_sids():
                 other.rate(participant.sid)
 
-    def _published(self, participant: Participant) -> list[float]:
-        scores = []
+    def _measure_published(self, participant: Participant, now_s: float) -> list[float]:
+        is_silent = self._is_silent(participant)
         for publication in participant.publications.values():
-            if publication.up_track is None or publication.info.muted:
+            if publication.up_track is None:
                 continue
             layers = publication.up_track.stats()["layers"]
-            counts = (sum(x["packets"] for x in layers), sum(x["packets_lost"] for x in layers))
-            packets, lost = self._counts.get(publication.sid, counts)
-            self._counts[publication.sid] = counts
-            packets, lost = counts[0] - packets, max(0, counts[1] - lost)
-            if packets > 0:
-                scores.append(_score(lost / (packets + lost), publication.codec))
-        return scores
+            packets, lost = [x["packets"] for x in layers], sum(x["packets_lost"] for x in layers)
+            last = self._published.get(publication.sid)
+            if last is None:
+                if sum(packets) > 0:  # it has begun
+                    self._published[publication.sid] = _Measured(
+                        TrackScore(publication.codec), now_s, packets, lost, len(packets) - 1
+                    )
+                continue
+            came = [now - before for now, before in zip(packets, last.packets, strict=False)]
+            flowing = [layer for layer, count in enumerate(came) if count > 0]
+            if publication.info.muted or publication.watched_layer == NOBODY:
+                last.score.rest()
+            else:
+                wanted = min(publication.watched_layer, len(packets) - 1)
+                missing = max(0, wanted - max(flowing)) if flowing else 0
+                lost_now = max(0, lost - last.lost)
+                last.score.update(Window(now_s - last.at_s, sum(came), lost_now, missing, is_silent))
+            last.at_s, last.packets, last.lost = now_s, packets, lost
+            last.best_layer = max(flowing, default=last.best_layer)
+        measured = (self._published.get(sid) for sid in participant.publications)
+        return [one.score.value for one in measured if one is not None]
 
+    def _is_silent(self, participant: Participant) -> bool:
+        """Nothing came since it was last asked, not even checks of the path."""
+        connection = participant.publisher.connection
+        heard = 0 if connection.closed else connection.packets_received()
+        before = self._heard.get(participant.sid)
+        self._heard[participant.sid] = heard
+        return heard == before
 
-def _received(participant: Participant) -> list[float]:
-    bound = participant.subscriptions.down_tracks()
-    return [_score(track.stats()["fraction_lost"], publication.codec) for publication, track in bound]
+    def _measure_received(self, participant: Participant, now_s: float) -> list[float]:
+        before = self._received.get(participant.sid, {})
+        after = self._received[participant.sid] = {}
+        for subscription in participant.subscriptions.flowing():
+            sid = subscription.publication.sid
+            last = before.get(sid) or _Measured(TrackScore(subscription.publication.codec), now_s, [0])
+            self._measure_down_track(subscription, last, now_s)
+            after[sid] = last
+        return [one.score.value for one in after.values()]
 
-
-def _score(fraction_lost: float, codec: str) -> float:
-    weight = _LOSS_WEIGHTS.get(codec, _VIDEO_LOSS_WEIGHT)
-    return max(0.0, BEST_SCORE - 100 * fraction_lost * weight)
+    def _measure_down_track(self, subscription: Subscription, last: _Measured, now_s: float) -> None:
+        assert subscription.down_track is not None
+        stats = subscription.down_track.stats()
+        sent = stats["packets_sent"] - last.packets[0]
+        if subscription.paused:
+            last.score.pause()
+        elif not subscription.enabled or subscription.publication.info.muted:
+            last.score.rest()
+        elif sent > 0:  # otherwise there is nothing to judge: it may be the publisher that sends nothing
+            published = self._published.get(subscription.publication.sid)
+            wanted = min(subscription.max_layer, published.best_layer if published is not None else 0)
+            layer = stats["spatial_layer"]
+            missing = max(0, wanted - layer) if layer is not None else 0
+            lost = sent * stats["fraction_lost"]
+            last.score.update(Window(now_s - last.at_s, sent, lost, missing))
+        last.at_s, last.packets = now_s, [stats["packets_sent"]]

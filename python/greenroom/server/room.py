@@ -299,6 +299,10 @@ class Room:
             if participant is not publication.publisher:
                 participant.subscriptions.reconcile(publication)
 
+    def now_s(self) -> float:
+        """On the clock of the loop, which is virtual in a simulation."""
+        return self._loop.time()
+
     def _quality_tick(self) -> None:
         interval_s = QUALITY_INTERVAL_S / max(1, len(self.started_participants()))
         self._quality_timer = self._loop.call_later(interval_s, self._quality_tick)

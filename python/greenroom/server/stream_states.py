@@ -40,6 +40,7 @@ class StreamStates:
 
         def on_event(kind: int, payload: int | None) -> None:
             if kind == _engine.DOWN_TRACK_PAUSED and subscription.down_track is down_track:
+                subscription.paused = bool(payload)
                 state = messages.StreamState.PAUSED if payload else messages.StreamState.ACTIVE
                 self._tell(subscription.publication, state)
 

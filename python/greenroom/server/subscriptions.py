@@ -40,6 +40,12 @@ class Subscription:
         self.rtx_ssrc: int | None = None
         self.down_track: _engine.DownTrack | None = None
         self.closed = False
+        self.enabled = True
+        """The client wants it now."""
+        self.max_layer = 2
+        """The highest spatial layer that it is to get."""
+        self.paused = False
+        """Held back for lack of bandwidth."""
 
     def unbind(self) -> None:
         """Send nothing for now."""
@@ -47,6 +53,7 @@ class Subscription:
             self._states.unbound(self, self.down_track)
             self.down_track.close()
             self.down_track = None
+            self.paused = False
 
     def close(self) -> None:
         self.closed = True
@@ -79,9 +86,9 @@ class Subscriptions:
         """Of the participants that at least one track is subscribed of."""
         return {s.publication.publisher.sid for s in self._active.values()}
 
-    def down_tracks(self) -> list[tuple[Publication, _engine.DownTrack]]:
-        """What flows to the client."""
-        return [(s.publication, s.down_track) for s in self._active.values() if s.down_track is not None]
+    def flowing(self) -> list[Subscription]:
+        """Those with a down track."""
+        return [s for s in self._active.values() if s.down_track is not None]
 
     # ---- wishes ----
 
@@ -212,13 +219,14 @@ class Subscriptions:
         if down_track is None:
             return
         settings = self._settings.get(publication.sid)
-        enabled = settings is None or not settings.disabled
+        subscription.enabled = enabled = settings is None or not settings.disabled
         down_track.set_enabled(enabled)
         if publication.kind is MediaKind.VIDEO:
             quality = self._quality(publication, settings)
             publication.watch(subscription, quality if enabled else NOBODY)
             temporal = _ALL_TEMPORAL_LAYERS if settings is None else temporal_layer(settings.fps)
-            down_track.set_max_layer(publication.spatial_layer(quality), temporal)
+            subscription.max_layer = publication.spatial_layer(quality)
+            down_track.set_max_layer(subscription.max_layer, temporal)
             priority = settings.priority if settings is not None else 0
             down_track.set_priority(engine_priority(publication, priority))
 

@@ -52,10 +52,22 @@ class FakeTrack:
         self.audio_level: tuple[float, bool] = (0.0, False)
         self.expected_layers: list[int] = []
         self.packets, self.packets_lost, self.fraction_lost = 0, 0, 0.0
+        self.layers: list[int] | None = None
+        """Packets of each, where there are several."""
+        self.packets_sent = 0
+        self.spatial_layer: int | None = None
 
     def stats(self) -> dict[str, Any]:
-        layer = {"packets": self.packets, "packets_lost": self.packets_lost}
-        return {"layers": [layer], "fraction_lost": self.fraction_lost}
+        packets = [self.packets] if self.layers is None else self.layers
+        layers = [
+            {"packets": p, "packets_lost": self.packets_lost if n == 0 else 0} for n, p in enumerate(packets)
+        ]
+        return {
+            "layers": layers,
+            "fraction_lost": self.fraction_lost,
+            "packets_sent": self.packets_sent,
+            "spatial_layer": self.spatial_layer,
+        }
 
     def set_muted(self, muted: bool) -> None:
         self.muted = muted
@@ -80,6 +92,7 @@ class FakeTransport:
     handles = itertools.count(1)
 
     def __init__(self, port: FakePort, controlling: bool) -> None:
+        self.packets_received = 0
         self.port = port
         self.controlling = controlling
         self.handle = next(self.handles)
@@ -123,6 +136,9 @@ class FakeTransport:
         self.sent[channel].append(data)
         self.was_sent.set()
         return True
+
+    def stats(self) -> dict[str, Any]:
+        return {"packets_received": self.packets_received}
 
     def set_bandwidth_policy(self, *, congestion_control: bool, allow_pause: bool) -> None:
         self.bandwidth_policy = (congestion_control, allow_pause)
