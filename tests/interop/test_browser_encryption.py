@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -131,3 +132,38 @@ async def test_what_the_server_sends_holds_nothing_of_the_sound(
     assert not clear & secret
     # Ciphertext repeats nothing, and all byte values are as frequent.
     assert len(secret) == sum(len(frame) // 2 - 1 - 14 - 5 for frame in captured["secret"])
+
+
+def behind_the_head(frame: bytes, codec: str) -> bytes:
+    """What of an encoded picture is secret: all but the frame header of VP8, or what comes before H264's first slice."""
+    if codec == "VP8":
+        return frame[10:]
+    units = re.finditer(rb"\x00\x00\x01(.)", frame, re.DOTALL)
+    start = next((unit.end() + 1 for unit in units if unit[1][0] & 31 in (1, 5)), len(frame))
+    return frame[start:]
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_what_the_server_sends_holds_nothing_of_the_picture(
+    rooms: BrowserRooms, open_page: OpenPage, codec: str
+) -> None:
+    """Captured as the sound is: the same pictures, in the clear and encrypted."""
+    page = await open_page()
+    await page.call("captureRawFrames")
+    await page.call("join", rooms.server.url, rooms.token("eve"))
+    pieces: dict[str, list[bytes]] = {}
+    for name, options, trailer in (("clear", None, 0), ("secret", encrypted("material"), 20)):
+        alice, _ = await rooms.join("alice", options)
+        async with card(alice, codec=codec):
+            frames = await page.call("rawFrames", "alice", "video", 60)
+        await alice.disconnect()
+        assert all(frame.endswith("0c00") == (name == "secret") for frame in frames)
+        secrets = [behind_the_head(bytes.fromhex(frame), codec) for frame in frames]
+        pieces[name] = [data[at : at + 6] for data in secrets for at in range(len(data) - trailer - 5)]
+    clear, secret = set(pieces["clear"]), set(pieces["secret"])
+    assert len(clear) > 100
+    assert len(secret) > 300
+    assert not clear & secret
+    # Pictures of one thing have much in common; ciphertext repeats nothing.
+    assert len(clear) < len(pieces["clear"])
+    assert len(secret) == len(pieces["secret"])
