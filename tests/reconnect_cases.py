@@ -53,11 +53,12 @@ class Pair:
         self.proxy, self.rooms = proxy, rooms
         self.numbers: list[int] = []
 
-    async def join(self, server: Any) -> None:
+    async def join(self, server: Any, *, single: bool) -> None:
+        """`single`: whether `room` uses one peer connection where the server has that."""
         self.rooms.server = server
         self.other, self.other_events = await self.rooms.join("other")
         self.rooms.server = _Behind(server, self.proxy)
-        self.room, self.events = await self.rooms.join("cut")
+        self.room, self.events = await self.rooms.join("cut", rtc.RoomOptions(single_peer_connection=single))
         self.other.on("data_received", lambda packet: self.numbers.append(int(packet.data)))
 
     async def settle(self) -> None:
@@ -96,17 +97,21 @@ class Pair:
         assert self.numbers == list(range(count))
 
 
+ONE_CONNECTION_OR_TWO = pytest.mark.parametrize("pair", [True, False], indirect=True, ids=["one", "two"])
+
+
 @pytest.fixture
-async def pair(nothing_left: None, server: Any) -> AsyncIterator[Pair]:
+async def pair(nothing_left: None, server: Any, request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     async with TcpProxy(server.url) as proxy:
         pair = Pair(proxy, Rooms(server))
-        await pair.join(server)
+        await pair.join(server, single=getattr(request, "param", True))
         async with microphone(pair.other, 900), microphone(pair.room, 600):
             await pair.settle()
             yield pair
             await pair.rooms.leave()
 
 
+@ONE_CONNECTION_OR_TWO
 async def test_a_cut_connection_is_resumed_and_nothing_else_happens(pair: Pair) -> None:
     sid = pair.room.local_participant.sid
     stream = rtc.AudioStream(next(iter(_tracks(pair.room))))
@@ -162,6 +167,7 @@ async def test_what_is_asked_during_the_gap_happens_after_it(pair: Pair) -> None
         await pair.other_events.wait("track_subscribed")
 
 
+@ONE_CONNECTION_OR_TWO
 async def test_an_unreachable_server_needs_a_restart(pair: Pair) -> None:
     (publication,) = pair.room.local_participant.track_publications.values()
     old_sid, old_track_sid, local = pair.room.local_participant.sid, publication.sid, publication.track
@@ -219,6 +225,7 @@ async def test_a_lost_session_is_restarted(pair: Pair, kind: str) -> None:
         assert pair.events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
 
 
+@ONE_CONNECTION_OR_TWO
 async def test_streams_go_on_after_a_restart(pair: Pair) -> None:
     """Ours and those of a participant: they yield the same track of the new session."""
     (track,) = _tracks(pair.room)

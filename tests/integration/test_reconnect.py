@@ -25,13 +25,15 @@ async def server() -> AsyncIterator[greenroom.Server]:
         yield server
 
 
+@pytest.mark.parametrize("single", [True, False], ids=["one", "two"])
 async def test_a_dead_media_path_is_noticed_and_revived_by_an_ice_restart(
-    nothing_left: None, caplog: pytest.LogCaptureFixture
+    nothing_left: None, caplog: pytest.LogCaptureFixture, single: bool
 ) -> None:
     settings: dict[str, Any] = {"tcp_port": None, "advertised_addresses": (RELAY_ADDRESS,)}
     async with greenroom.Server(**settings) as server, UdpRelay(server.udp_port) as relay:
         rooms = Rooms(server)
-        room, events = await rooms.join("sender")
+        options = rtc.RoomOptions(single_peer_connection=single)
+        room, events = await rooms.join("sender", options)
         _, heard = await rooms.join("listener")
         reconnecting = asyncio.Event()
         room.on("reconnecting", reconnecting.set)
