@@ -43,6 +43,12 @@ class UdpRelay:
             way.close()
         await asyncio.sleep(0)  # transports are closed by the loop
 
+    def rebind(self) -> None:
+        """From now on every client is seen to come from another port, as when a NAT has forgotten it."""
+        for way in self._ways.values():
+            way.close()
+        self._ways.clear()
+
     def _from_client(self, data: bytes, client: Any) -> None:
         if self.blocked:
             self.dropped += 1

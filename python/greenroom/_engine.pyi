@@ -548,8 +548,10 @@ class Sfu:
         udp_port: int = 0,
         tcp_port: int | None = ...,
         advertised_addresses: Sequence[str] = ...,
+        shards: int = 0,
     ) -> Self:
         """One UDP socket per address, all on one port (0: any free one); ICE-TCP likewise (None: off).
+        `shards`: how many forwarding units share them, each on a worker thread (0: one per worker thread; in a simulator always one).
         `advertised_addresses`: put into the candidates instead of the bound ones. EngineError names address and port that can't be bound."""
     @property
     def udp_port(self) -> int: ...
@@ -558,11 +560,16 @@ class Sfu:
     @property
     def candidates(self) -> list[str]:
         """`candidate:…` lines, the same for each transport, without the ufrag."""
+    @property
+    def shards(self) -> int: ...
+    def place_room(self) -> int:
+        """The shard for a new room: the least used that runs. All transports of a room must be on one shard."""
     def create_transport(
-        self, *, controlling: bool = False, payload_types: Sequence[_PayloadType] = ...
+        self, *, controlling: bool = False, payload_types: Sequence[_PayloadType] = ..., shard: int = 0
     ) -> SfuTransport: ...
     def stats(self) -> dict[str, int]:
-        """Counters: packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, packets_dropped_stun
+        """Counters, of all shards together: datagrams_handed_over from the shard that reads the sockets to others, datagrams_not_handed_over (too many
+        waited), packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, packets_dropped_stun
         (not authentic), packets_dropped_dtls, packets_dropped_unauthenticated, packets_dropped_replayed, transports_failed, tcp_connections_accepted,
         tcp_connections_refused, tcp_connections_aborted (these three of the whole process), nacks_received, nacks_sent, plis_received, plis_sent, data_track_packets_sent, data_track_packets_dropped, transports, up_tracks, down_tracks, send_errors."""
     def close(self) -> None: ...

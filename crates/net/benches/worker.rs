@@ -71,7 +71,7 @@ fn bouncer_on(
         .spawn(
             Sockets {
                 udp,
-                tcp_listeners: vec![],
+                ..Sockets::default()
             },
             |_| bouncer,
         )

@@ -99,6 +99,8 @@ struct Udp {
     /// None: closed, and its place free.
     socket: Option<UdpSocket>,
     address: SocketAddr,
+    /// False: another endpoint reads it.
+    is_read: bool,
 }
 
 pub(crate) struct Slot {
@@ -136,12 +138,15 @@ impl Slot {
             endpoint: new.endpoint,
             failure: None,
         };
-        let mut udp = Vec::with_capacity(new.sockets.udp.len());
-        for socket in new.sockets.udp {
+        let read = new.sockets.udp.into_iter().map(|socket| (socket, true));
+        let sending = new.sockets.sending.into_iter().map(|socket| (socket, false));
+        let mut udp = Vec::new();
+        for (socket, is_read) in read.chain(sending) {
             match socket.local_addr() {
                 Ok(address) => udp.push(Udp {
                     socket: Some(socket),
                     address,
+                    is_read,
                 }),
                 Err(error) => guarded.fail(format!("a UDP socket is unusable: {error}")),
             }
@@ -171,9 +176,9 @@ impl Slot {
     /// Put all sockets into the worker's set.
     pub(crate) fn register(&mut self, epoll: &Epoll) {
         let key = self.key;
-        let sockets = self.udp.iter().map(|udp| udp.socket.as_ref()).zip(0..);
+        let sockets = self.udp.iter().zip(0..).filter(|(udp, _)| udp.is_read);
         let udp = sockets
-            .filter_map(|(socket, index)| Some((socket?, index)))
+            .filter_map(|(udp, index)| Some((udp.socket.as_ref()?, index)))
             .map(|(socket, index)| epoll.add(socket, Source::Udp(index).token(key)));
         let listeners = self.listeners.iter().zip(0..);
         let listeners =
@@ -194,7 +199,8 @@ impl Slot {
         if let Some(reason) = self.guarded.failure.take() {
             self.guarded.call(|endpoint| endpoint.failed(&reason));
         }
-        let sockets = self.udp.iter().filter_map(|udp| udp.socket.as_ref());
+        let sockets = self.udp.iter().filter(|udp| udp.is_read);
+        let sockets = sockets.filter_map(|udp| udp.socket.as_ref());
         sockets.for_each(|socket| epoll.remove(socket));
         self.listeners.iter().for_each(|listener| epoll.remove(listener));
         self.connections
@@ -301,6 +307,7 @@ impl Slot {
         let Some(Udp {
             socket: Some(socket),
             address,
+            ..
         }) = self.udp.get(index)
         else {
             return;

@@ -18,6 +18,8 @@ const LISTEN_BACKLOG: i32 = 256;
 pub struct Sockets {
     /// Bound UDP sockets, each with an address of its own.
     pub udp: Vec<UdpSocket>,
+    /// UDP sockets that another endpoint reads (clones of its own): this one only sends through them.
+    pub sending: Vec<UdpSocket>,
     /// Listeners for ICE-TCP (RFC 6544, passive).
     pub tcp_listeners: Vec<TcpListener>,
 }

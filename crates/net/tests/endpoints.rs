@@ -69,7 +69,7 @@ fn ipv6_works_where_the_machine_has_it() {
         .spawn(
             Sockets {
                 udp,
-                tcp_listeners: vec![],
+                ..Sockets::default()
             },
             |_| Echo::default(),
         )
@@ -255,7 +255,7 @@ fn close_sends_what_is_left_and_frees_the_port() {
         assert_eq!(socket.recv(&mut buffer).unwrap(), 3);
         sockets = Sockets {
             udp: bind_udp_all(&[LOOPBACK], address.port()).unwrap(),
-            tcp_listeners: vec![],
+            ..Sockets::default()
         };
     }
     assert_eq!(engine.loads(), [0]);

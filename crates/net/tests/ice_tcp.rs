@@ -26,8 +26,8 @@ fn start(engine: &Engine) -> (EndpointHandle<Echo>, SocketAddr) {
     let handle = engine
         .spawn(
             Sockets {
-                udp: vec![],
                 tcp_listeners,
+                ..Sockets::default()
             },
             |_| Echo::default(),
         )

@@ -187,7 +187,7 @@ impl Peer {
             }
             let sockets = Sockets {
                 udp,
-                tcp_listeners: vec![],
+                ..Sockets::default()
             };
             self.backend
                 .start(sockets, gathering)

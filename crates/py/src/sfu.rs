@@ -6,6 +6,7 @@ mod convert;
 mod down_track;
 mod endpoint;
 mod listen;
+mod shards;
 mod transport;
 mod up_track;
 
@@ -13,8 +14,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use greenroom_net::{Engine, EventPort as NetEventPort, next_handle};
-use greenroom_sfu::TransportParameters;
 use greenroom_sfu::sfu::random_ice_credentials;
+use greenroom_sfu::{SfuStatistics, TransportParameters};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -22,6 +24,7 @@ use self::calls::{Worker, call, post};
 use self::channels::{ChannelGates, SharedGates};
 use self::down_track::DownTrack;
 use self::endpoint::SfuEndpoint;
+use self::shards::{Place, Shards};
 use self::transport::SfuTransport;
 use self::up_track::UpTrack;
 use crate::driver::{Driver, EndpointHandle};
@@ -30,10 +33,13 @@ use crate::error::engine_error;
 use crate::event_port::EventPort;
 use crate::parameters::PayloadType;
 
+/// Units of one server at most, one a worker thread.
+const MAX_SHARDS: usize = 64;
+
 /// Sockets and forwarding of one server.
 #[pyclass(module = "greenroom._engine", frozen)]
 pub struct Sfu {
-    worker: Worker,
+    shards: Arc<Shards>,
     port: NetEventPort,
     fingerprint: String,
     listening: listen::Listening,
@@ -42,7 +48,7 @@ pub struct Sfu {
 #[pymethods]
 impl Sfu {
     #[new]
-    #[pyo3(signature = (port, *, bind_addresses, udp_port = 0, tcp_port = Some(0), advertised_addresses = vec![]))]
+    #[pyo3(signature = (port, *, bind_addresses, udp_port = 0, tcp_port = Some(0), advertised_addresses = vec![], shards = 0))]
     fn new(
         py: Python<'_>,
         port: &EventPort,
@@ -50,7 +56,13 @@ impl Sfu {
         udp_port: u16,
         tcp_port: Option<u16>,
         advertised_addresses: Vec<String>,
+        shards: usize,
     ) -> PyResult<Self> {
+        if shards > MAX_SHARDS {
+            return Err(PyValueError::new_err(format!(
+                "shards is {shards}; give 0 (one per worker thread) to {MAX_SHARDS}"
+            )));
+        }
         let certificate = certificate()?;
         let fingerprint = certificate.fingerprint().to_owned();
         let driver = port.driver();
@@ -62,20 +74,40 @@ impl Sfu {
                 let (listening, sockets) =
                     listen::bind_simulated(&simulator, &bind_addresses, udp_port, &advertised_addresses)?;
                 let sfu = greenroom_sfu::Sfu::new(certificate, listening.candidates.clone());
-                let worker = simulator.spawn(sockets, move |_| SfuEndpoint::new(sfu, events));
-                return Ok((listening, EndpointHandle::Simulated(worker)));
+                let worker = simulator.spawn(sockets, move |_| SfuEndpoint::new(sfu, events, None));
+                let shards = Shards::new(1);
+                shards.start(vec![EndpointHandle::Simulated(worker)]);
+                return Ok((listening, shards));
             }
+            let engine = Engine::global();
+            let count = if shards == 0 {
+                engine.loads().len().max(1)
+            } else {
+                shards
+            };
             let (listening, sockets) =
                 listen::bind(&bind_addresses, udp_port, tcp_port, &advertised_addresses)?;
-            let sfu = greenroom_sfu::Sfu::new(certificate, listening.candidates.clone());
-            let worker = Engine::global()
-                .spawn(sockets, move |_| SfuEndpoint::new(sfu, events))
-                .map_err(|error| format!("the forwarding unit can't be started: {error}"))?;
-            Ok::<_, String>((listening, EndpointHandle::OnWorker(worker)))
+            let shards = Shards::new(count);
+            let mut units: Vec<Worker> = Vec::new();
+            for (index, sockets) in listen::share(sockets, count)?.into_iter().enumerate() {
+                let place = (count > 1).then(|| Place::new(Arc::clone(&shards), index));
+                let sfu = greenroom_sfu::Sfu::new(Arc::clone(&certificate), listening.candidates.clone());
+                let events = events.clone();
+                let unit = engine.spawn(sockets, move |_| SfuEndpoint::new(sfu, events, place));
+                match unit {
+                    Ok(unit) => units.push(EndpointHandle::OnWorker(unit)),
+                    Err(error) => {
+                        units.iter().for_each(EndpointHandle::close);
+                        return Err(format!("a forwarding unit can't be started: {error}"));
+                    }
+                }
+            }
+            shards.start(units);
+            Ok::<_, String>((listening, shards))
         });
-        let (listening, worker) = started.map_err(engine_error)?;
+        let (listening, shards) = started.map_err(engine_error)?;
         Ok(Sfu {
-            worker,
+            shards,
             port,
             fingerprint,
             listening,
@@ -97,10 +129,31 @@ impl Sfu {
         self.listening.lines()
     }
 
-    #[pyo3(signature = (*, controlling = false, payload_types = vec![]))]
-    fn create_transport(&self, controlling: bool, payload_types: Vec<PayloadType>) -> PyResult<SfuTransport> {
+    /// How many units there are.
+    #[getter]
+    fn shards(&self) -> usize {
+        self.shards.units().len()
+    }
+
+    fn place_room(&self) -> usize {
+        self.shards.place_room()
+    }
+
+    #[pyo3(signature = (*, controlling = false, payload_types = vec![], shard = 0))]
+    fn create_transport(
+        &self,
+        controlling: bool,
+        payload_types: Vec<PayloadType>,
+        shard: usize,
+    ) -> PyResult<SfuTransport> {
         // Payload types are given with each track.
         drop(payload_types);
+        let Some(worker) = self.shards.units().get(shard) else {
+            let count = self.shards.units().len();
+            return Err(PyValueError::new_err(format!(
+                "shard is {shard}; there are {count}, from 0"
+            )));
+        };
         let handle = next_handle();
         let credentials = random_ice_credentials();
         let gates = SharedGates::new(ChannelGates::default());
@@ -111,13 +164,16 @@ impl Sfu {
             },
             Arc::clone(&gates),
         );
-        post(&self.worker, "Sfu", move |endpoint, now| {
+        post(worker, "Sfu", move |endpoint, now| {
             endpoint.add_transport(handle, shared);
             endpoint.sfu.create_transport(handle, parameters, now);
         })?;
+        self.shards.transport_opened(shard);
         Ok(SfuTransport {
             handle,
-            worker: self.worker.clone(),
+            worker: worker.clone(),
+            shards: Arc::clone(&self.shards),
+            shard,
             port: self.port.clone(),
             fingerprint: self.fingerprint.clone(),
             credentials: Mutex::new(credentials),
@@ -129,11 +185,15 @@ impl Sfu {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = call(py, &self.worker, "Sfu", |endpoint, _| {
-            Ok(endpoint.sfu.statistics())
-        })?;
+        let mut counters = SfuStatistics::default();
+        for unit in self.shards.units() {
+            counters += call(py, unit, "Sfu", |endpoint, _| Ok(endpoint.sfu.statistics()))?;
+        }
+        let (handed_over, not_handed_over) = self.shards.counts();
         let net = greenroom_net::statistics();
         let table = [
+            ("datagrams_handed_over", handed_over),
+            ("datagrams_not_handed_over", not_handed_over),
             ("packets_received", counters.packets_received),
             ("packets_sent", counters.packets_sent),
             ("bytes_received", counters.bytes_received),
@@ -171,15 +231,18 @@ impl Sfu {
 
     fn close(&self, py: Python<'_>) {
         py.detach(|| {
-            self.worker.post(|endpoint, now| endpoint.close_all(now));
-            self.worker.close_and_wait();
+            // The first last: goodbyes of the others over TCP go through it.
+            for unit in self.shards.units().iter().rev() {
+                unit.post(|endpoint, now| endpoint.close_all(now));
+                unit.close_and_wait();
+            }
         });
     }
 }
 
 impl Drop for Sfu {
     fn drop(&mut self) {
-        self.worker.close();
+        self.shards.units().iter().rev().for_each(EndpointHandle::close);
     }
 }
 

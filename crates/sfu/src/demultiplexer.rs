@@ -24,6 +24,19 @@ const USERNAME: u16 = 0x0006;
 type Remote = (Protocol, SocketAddr);
 type Transaction = [u8; 12];
 
+/// Something that a table of several units has to know as well; see [`Demultiplexer::watch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteChange {
+    /// As [`Demultiplexer::add_fragment`].
+    Fragment(String, Handle),
+    /// As [`Demultiplexer::claim`].
+    Claim(Protocol, SocketAddr, Handle),
+    /// A STUN request of ours, by its transaction id.
+    Sent([u8; 12], Handle),
+    /// As [`Demultiplexer::remove`].
+    Removed(Handle),
+}
+
 #[derive(Debug)]
 struct Owner {
     transport: Handle,
@@ -38,12 +51,41 @@ pub struct Demultiplexer {
     by_fragment: HashMap<String, Handle>,
     by_transaction: HashMap<Transaction, Handle>,
     transactions: VecDeque<Transaction>,
+    /// Since they were taken; None: nobody wants them.
+    changes: Option<Vec<RouteChange>>,
 }
 
 impl Demultiplexer {
+    /// From now on keep what changes, for [`Demultiplexer::take_changes`].
+    pub fn watch(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    /// What has changed since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<RouteChange> {
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Do as another table did.
+    pub fn apply(&mut self, now: Instant, change: RouteChange) {
+        match change {
+            RouteChange::Fragment(fragment, transport) => self.add_fragment(&fragment, transport),
+            RouteChange::Claim(protocol, source, transport) => self.claim(now, protocol, source, transport),
+            RouteChange::Sent(transaction, transport) => self.remember(transaction, transport),
+            RouteChange::Removed(transport) => self.remove(transport),
+        }
+    }
+
+    fn changed(&mut self, change: impl FnOnce() -> RouteChange) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change());
+        }
+    }
+
     /// STUN requests for this local username fragment are the transport's.
     pub fn add_fragment(&mut self, fragment: &str, transport: Handle) {
         if self.by_fragment.get(fragment) != Some(&transport) {
+            self.changed(|| RouteChange::Fragment(fragment.to_owned(), transport));
             self.by_fragment.insert(fragment.to_owned(), transport);
         }
     }
@@ -53,9 +95,13 @@ impl Demultiplexer {
         if !is_stun(contents) || read_u16(contents, 0) != Some(BINDING_REQUEST) {
             return;
         }
-        let Some(transaction) = transaction_of(contents) else {
-            return;
-        };
+        if let Some(transaction) = transaction_of(contents) {
+            self.remember(transaction, transport);
+        }
+    }
+
+    fn remember(&mut self, transaction: Transaction, transport: Handle) {
+        self.changed(|| RouteChange::Sent(transaction, transport));
         if self.by_transaction.insert(transaction, transport).is_none() {
             self.transactions.push_back(transaction);
         }
@@ -92,6 +138,7 @@ impl Demultiplexer {
 
     /// An authentic STUN packet came from there: what else comes from there is the transport's.
     pub fn claim(&mut self, now: Instant, protocol: Protocol, source: SocketAddr, transport: Handle) {
+        self.changed(|| RouteChange::Claim(protocol, source, transport));
         let remote = (protocol, source);
         match self.by_address.get_mut(&remote) {
             Some(owner) if owner.transport == transport => owner.last_used_at = now,
@@ -122,6 +169,7 @@ impl Demultiplexer {
 
     /// The transport is gone.
     pub fn remove(&mut self, transport: Handle) {
+        self.changed(|| RouteChange::Removed(transport));
         for address in self.addresses_of.remove(&transport).unwrap_or_default() {
             self.by_address.remove(&address);
         }

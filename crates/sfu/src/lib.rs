@@ -24,6 +24,7 @@ pub mod parameters;
 pub mod receiver_report;
 pub mod red;
 pub mod route;
+pub mod route_table;
 pub mod rtcp;
 pub mod rtp_header;
 pub mod rtx;
@@ -44,9 +45,11 @@ pub mod vp8_munger;
 mod bandwidth;
 mod connection;
 
+pub use demultiplexer::RouteChange;
 pub use error::{Result, SfuError};
 pub use handles::Handle;
 pub use parameters::{HeaderExtension, Kind, PayloadType, ReceiveLayer};
+pub use route_table::RouteTable;
 pub use sfu::{
     BandwidthPolicy, DownTrackParameters, LocalCandidate, Sfu, SfuEvent, TransportParameters,
     UpTrackParameters,

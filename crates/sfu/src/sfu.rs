@@ -34,7 +34,7 @@ pub use self::down_tracks::DownTrackParameters;
 pub use self::transports::{TransportParameters, TransportSnapshot, random_ice_credentials};
 pub use self::up_tracks::UpTrackParameters;
 use crate::connection::Connection;
-use crate::demultiplexer::Demultiplexer;
+use crate::demultiplexer::{Demultiplexer, RouteChange};
 use crate::down_track::DownTrack;
 use crate::handles::{Handle, HandleMap};
 use crate::statistics::SfuStatistics;
@@ -102,6 +102,16 @@ impl Sfu {
             closing: Vec::new(),
             scratch: Vec::with_capacity(1_500),
         }
+    }
+
+    /// This unit shares its sockets with others: keep what changes in its routes, for `take_route_changes`.
+    pub fn watch_routes(&mut self) {
+        self.demultiplexer.watch();
+    }
+
+    /// What a table of all units has to know before anything more of this one is sent.
+    pub fn take_route_changes(&mut self) -> Vec<RouteChange> {
+        self.demultiplexer.take_changes()
     }
 
     /// Counters of the whole unit.

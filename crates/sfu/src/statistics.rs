@@ -60,6 +60,56 @@ impl SfuStatistics {
     }
 }
 
+/// Several units' together.
+impl std::ops::AddAssign for SfuStatistics {
+    fn add_assign(&mut self, other: SfuStatistics) {
+        let SfuStatistics {
+            packets_received,
+            packets_sent,
+            bytes_received,
+            bytes_sent,
+            packets_dropped_malformed,
+            packets_dropped_unknown,
+            packets_dropped_stun,
+            packets_dropped_dtls,
+            packets_dropped_unauthenticated,
+            packets_dropped_replayed,
+            transports_failed,
+            nacks_received,
+            nacks_sent,
+            plis_received,
+            plis_sent,
+            data_track_packets_sent,
+            data_track_packets_dropped,
+            send_errors,
+            transports,
+            up_tracks,
+            down_tracks,
+        } = other;
+        self.packets_received += packets_received;
+        self.packets_sent += packets_sent;
+        self.bytes_received += bytes_received;
+        self.bytes_sent += bytes_sent;
+        self.packets_dropped_malformed += packets_dropped_malformed;
+        self.packets_dropped_unknown += packets_dropped_unknown;
+        self.packets_dropped_stun += packets_dropped_stun;
+        self.packets_dropped_dtls += packets_dropped_dtls;
+        self.packets_dropped_unauthenticated += packets_dropped_unauthenticated;
+        self.packets_dropped_replayed += packets_dropped_replayed;
+        self.transports_failed += transports_failed;
+        self.nacks_received += nacks_received;
+        self.nacks_sent += nacks_sent;
+        self.plis_received += plis_received;
+        self.plis_sent += plis_sent;
+        self.data_track_packets_sent += data_track_packets_sent;
+        self.data_track_packets_dropped += data_track_packets_dropped;
+        self.send_errors += send_errors;
+        self.transports += transports;
+        self.up_tracks += up_tracks;
+        self.down_tracks += down_tracks;
+    }
+}
+
 /// One layer of an up track.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LayerStatistics {

@@ -288,6 +288,7 @@ def _engine_sfu(config: ServerConfig) -> tuple[_engine.Sfu, Port]:
             udp_port=config.udp_port,
             tcp_port=config.tcp_port,
             advertised_addresses=config.advertised_addresses,
+            shards=config.media_shards,
         )
     except _engine.EngineError as error:
         binding.release()

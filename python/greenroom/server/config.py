@@ -149,6 +149,8 @@ class ServerConfig:
     """ICE over TCP; None switches it off."""
     force_tcp: bool = False
     """Offer clients only the TCP candidates, as behind a firewall that stops UDP; needs `tcp_port`."""
+    media_shards: int = 0
+    """How many worker threads forward, each a part of the rooms, behind one port; 0: one per worker thread of the engine."""
     media_addresses: tuple[str, ...] = ()
     """Addresses that media is received on.
 

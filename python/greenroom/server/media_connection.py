@@ -4,6 +4,7 @@ dispatched.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,7 +56,14 @@ class MediaPlane:
         self.port = port
         self.counters = counters
         self.max_candidates = max_candidates
+        self.shard = 0
         self._candidates = [c for c in sfu.candidates if is_tcp(c) or not force_tcp]
+
+    def for_a_room(self) -> MediaPlane:
+        """The same for one room: all of its connections live on one of the unit's shards."""
+        plane = copy.copy(self)
+        plane.shard = self.sfu.place_room()
+        return plane
 
     @property
     def has_tcp(self) -> bool:
@@ -75,7 +83,7 @@ class MediaConnection:
     def __init__(self, plane: MediaPlane, *, controlling: bool, handlers: EventHandlers) -> None:
         self._plane = plane
         self._handlers = handlers
-        self.transport = plane.sfu.create_transport(controlling=controlling)
+        self.transport = plane.sfu.create_transport(controlling=controlling, shard=plane.shard)
         self.connected = False
         self.closed = False
         self.tcp_only = False

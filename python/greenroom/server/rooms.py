@@ -66,7 +66,7 @@ class Rooms:
                 name,
                 settings,
                 config=self.config,
-                plane=self._plane,
+                plane=self._plane.for_a_room(),
                 node_id=self.node_id,
                 counters=self.counters,
                 on_closed=self._forget,

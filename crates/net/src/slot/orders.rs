@@ -52,7 +52,11 @@ impl Slot {
         let token = Source::Udp(index as u32).token(self.key);
         epoll.add(&socket, token).map_err(|error| error.to_string())?;
         let socket = Some(socket);
-        let udp = Udp { socket, address };
+        let udp = Udp {
+            socket,
+            address,
+            is_read: true,
+        };
         match self.udp.get_mut(index) {
             Some(place) => *place = udp,
             None => self.udp.push(udp),

@@ -40,8 +40,8 @@ impl Harness {
             turn: 1,
         };
         let sockets = Sockets {
-            udp: vec![],
             tcp_listeners,
+            ..Sockets::default()
         };
         let new = NewEndpoint {
             key: 1,

@@ -72,7 +72,7 @@ pub fn udp_sockets() -> (Sockets, SocketAddr) {
     (
         Sockets {
             udp,
-            tcp_listeners: Vec::new(),
+            ..Sockets::default()
         },
         address,
     )

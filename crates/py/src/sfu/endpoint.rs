@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use greenroom_net::{Endpoint, EventPort, Payload, TransmitQueue};
+use greenroom_net::{Endpoint, EventPort, Payload, Transmit, TransmitQueue};
 use greenroom_sfu::{Handle, Sfu, SfuEvent};
 use greenroom_transport::{ChannelId, IceState, TransportEvent};
 
 use super::channels::SharedGates;
+use super::shards::Place;
 use crate::event_kinds;
 
 struct Member {
@@ -24,6 +25,10 @@ pub struct SfuEndpoint {
     transports: HashMap<Handle, Member>,
     /// Channels that hold bytes, looked at after each batch.
     active: Vec<(Handle, u32)>,
+    /// Among the other units of the server; None: it is the only one.
+    place: Option<Place>,
+    /// Datagrams of other units, over TCP.
+    of_others: Vec<Transmit>,
 }
 
 pub fn ice_state_name(state: IceState) -> &'static str {
@@ -38,8 +43,13 @@ pub fn ice_state_name(state: IceState) -> &'static str {
 }
 
 impl SfuEndpoint {
-    pub fn new(sfu: Sfu, port: EventPort) -> SfuEndpoint {
+    pub fn new(mut sfu: Sfu, port: EventPort, place: Option<Place>) -> SfuEndpoint {
+        if place.is_some() {
+            sfu.watch_routes();
+        }
         SfuEndpoint {
+            place,
+            of_others: Vec::new(),
             sfu,
             port,
             transports: HashMap::new(),
@@ -139,8 +149,36 @@ impl SfuEndpoint {
         }
     }
 
+    /// Takes a datagram that is this unit's.
+    pub fn take(&mut self, now: Instant, received: greenroom_transport::Received<'_>) {
+        self.sfu.handle_datagram(now, received);
+        self.report(now);
+    }
+
+    /// Another unit sends this over connections that are this one's.
+    pub fn send_for_another(&mut self, transmits: Vec<Transmit>) {
+        self.of_others.extend(transmits);
+    }
+
+    /// Every transport has failed.
+    pub fn fail_all(&mut self, reason: &str) {
+        for (handle, member) in &mut self.transports {
+            if !std::mem::replace(&mut member.failed, true) {
+                self.port
+                    .push(*handle, event_kinds::FAILED, Payload::Text(reason.into()));
+            }
+        }
+    }
+
+    fn note_routes(&mut self) {
+        if let Some(place) = &self.place {
+            place.note_routes(self.sfu.take_route_changes());
+        }
+    }
+
     /// Tells the owner what happened.
     pub fn report(&mut self, now: Instant) {
+        self.note_routes();
         while let Some(event) = self.sfu.poll_event() {
             match event {
                 SfuEvent::Transport(handle, event) => self.report_transport(handle, event, now),
@@ -215,8 +253,13 @@ impl Endpoint for SfuEndpoint {
             destination: received.destination,
             contents: received.contents,
         };
-        self.sfu.handle_datagram(now, received);
-        self.report(now);
+        let passed_on = self
+            .place
+            .as_mut()
+            .is_some_and(|place| place.passes_on(now, &received));
+        if !passed_on {
+            self.take(now, received);
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -234,22 +277,32 @@ impl Endpoint for SfuEndpoint {
                 greenroom_transport::Protocol::Udp => greenroom_net::Protocol::Udp,
                 greenroom_transport::Protocol::Tcp => greenroom_net::Protocol::Tcp,
             };
-            out.push(greenroom_net::Transmit {
+            let transmit = Transmit {
                 protocol,
                 source: transmit.source,
                 destination: transmit.destination,
                 contents: transmit.contents,
-            });
+            };
+            match &mut self.place {
+                Some(place) if !place.is_first() && protocol == greenroom_net::Protocol::Tcp => {
+                    place.send_tcp(transmit);
+                }
+                _ => out.push(transmit),
+            }
+        }
+        // Requests of ours are among them, and their answers come to the first unit.
+        self.note_routes();
+        self.of_others.drain(..).for_each(|transmit| out.push(transmit));
+        if let Some(place) = &mut self.place {
+            place.flush();
         }
         self.refresh_channels();
     }
 
     fn failed(&mut self, reason: &str) {
-        for (handle, member) in &mut self.transports {
-            if !std::mem::replace(&mut member.failed, true) {
-                self.port
-                    .push(*handle, event_kinds::FAILED, Payload::Text(reason.into()));
-            }
+        self.fail_all(reason);
+        if let Some(place) = self.place.as_ref().filter(|place| place.is_first()) {
+            place.fail_others(reason);
         }
     }
 }

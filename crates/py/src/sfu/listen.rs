@@ -1,6 +1,6 @@
 //! The sockets of a forwarding unit, and the candidates they make.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use greenroom_net::{Sockets, bind_tcp_all, bind_udp_all, local_addresses};
 use greenroom_sfu::LocalCandidate;
@@ -108,8 +108,26 @@ pub fn bind(
             udp_port: bound_udp_port,
             tcp_port: bound_tcp_port,
         },
-        Sockets { udp, tcp_listeners },
+        Sockets {
+            udp,
+            tcp_listeners,
+            ..Sockets::default()
+        },
     ))
+}
+
+/// For each of the `count` units of a server its sockets: the first reads them, the others only send through them.
+pub fn share(sockets: Sockets, count: usize) -> Result<Vec<Sockets>, String> {
+    let clones = (1..count).map(|_| {
+        let sending: std::io::Result<_> = sockets.udp.iter().map(UdpSocket::try_clone).collect();
+        Ok(Sockets {
+            sending: sending.map_err(|error| format!("a UDP socket can't be shared: {error}"))?,
+            ..Sockets::default()
+        })
+    });
+    let mut shared = clones.collect::<Result<Vec<Sockets>, String>>()?;
+    shared.insert(0, sockets);
+    Ok(shared)
 }
 
 /// As `bind`, in a simulation: UDP only, for its network has no TCP of the engine's.

@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::calls::{Worker, call, lock, post};
 use super::channels::{Admission, SharedGates};
 use super::down_track::DownTrack;
+use super::shards::Shards;
 use super::up_track::UpTrack;
 use super::{convert, endpoint};
 use crate::error::{closed, engine_error};
@@ -23,6 +24,9 @@ use crate::parameters::{HeaderExtension, PayloadType, ReceiveLayer};
 pub struct SfuTransport {
     pub(super) handle: u64,
     pub(super) worker: Worker,
+    pub(super) shards: Arc<Shards>,
+    /// The unit it is on.
+    pub(super) shard: usize,
     pub(super) port: NetEventPort,
     pub(super) fingerprint: String,
     pub(super) credentials: Mutex<IceCredentials>,
@@ -44,6 +48,7 @@ impl SfuTransport {
     fn shut(&self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
             let handle = self.handle;
+            self.shards.transport_closed(self.shard);
             self.worker.post(move |endpoint, now| {
                 endpoint.close_transport(handle, now);
                 endpoint.report(now);

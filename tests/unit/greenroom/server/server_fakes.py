@@ -199,7 +199,12 @@ class FakeSfu:
     def stats(self) -> dict[str, int]:
         return {"packets_received": 3, "bytes_sent": 5, "packets_dropped_unknown": 1}
 
-    def create_transport(self, *, controlling: bool = False, payload_types: Any = ()) -> FakeTransport:
+    def place_room(self) -> int:
+        return 0
+
+    def create_transport(
+        self, *, controlling: bool = False, payload_types: Any = (), shard: int = 0
+    ) -> FakeTransport:
         transport = FakeTransport(self.port, controlling)
         self.transports.append(transport)
         return transport
