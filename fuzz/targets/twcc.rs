@@ -54,8 +54,8 @@ fn check(body: &[u8]) -> usize {
     rtcp::write_transport_wide(&mut out, 1, 2, body);
     let mut bases = Vec::new();
     assert!(rtcp::parse(&out, |feedback| {
-        if let Feedback::TransportWide { base, .. } = feedback {
-            bases.push(base);
+        if let Feedback::TransportWide { body } = feedback {
+            bases.push(u16::from_be_bytes([body[0], body[1]]));
         }
     }));
     assert_eq!(bases, [word(0)]);

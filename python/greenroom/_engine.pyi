@@ -196,8 +196,10 @@ class Simulator:
         duplicate: float,
         reorder: float,
         blackhole: bool,
+        bitrate_bps: int,
+        queue_s: float,
     ) -> None:
-        """What the host's link does to what it sends (`up`) or receives. Probabilities are 0 to 1. At first: 5 ms."""
+        """What the host's link does to what it sends (`up`) or receives. Probabilities are 0 to 1. At first: 5 ms. A bit rate of 0 is none."""
     def rebind(self, address: str) -> None:
         """The host's sockets are seen at other ports from now on; what is sent to the former ones is lost."""
     def record(self, text: str) -> None:

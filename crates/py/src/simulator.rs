@@ -58,7 +58,7 @@ impl Simulator {
         self.simulator.run(limit_ns)
     }
 
-    #[pyo3(signature = (address, *, up, delay_s, jitter_s, loss, duplicate, reorder, blackhole))]
+    #[pyo3(signature = (address, *, up, delay_s, jitter_s, loss, duplicate, reorder, blackhole, bitrate_bps, queue_s))]
     #[allow(clippy::too_many_arguments)]
     fn set_link(
         &self,
@@ -70,6 +70,8 @@ impl Simulator {
         duplicate: f64,
         reorder: f64,
         blackhole: bool,
+        bitrate_bps: u64,
+        queue_s: f64,
     ) -> PyResult<()> {
         let faults = Faults {
             delay: seconds("delay_s", delay_s)?,
@@ -78,6 +80,8 @@ impl Simulator {
             duplicate: probability("duplicate", duplicate)?,
             reorder: probability("reorder", reorder)?,
             blackhole,
+            bitrate_bps,
+            queue: seconds("queue_s", queue_s)?,
         };
         let direction = if up { Direction::Up } else { Direction::Down };
         self.simulator.set_faults(ip(address)?, direction, faults);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::congestion::SentPackets;
 use crate::sender_report::ntp_duration;
 
 /// What all down tracks of a transport share for writing packets.
@@ -9,6 +10,12 @@ use crate::sender_report::ntp_duration;
 pub struct Egress {
     epoch: Instant,
     next_transport_sequence: u16,
+    /// Of the packet that is being written.
+    unsent: Option<u16>,
+    /// What went out with a transport-wide number.
+    pub sent: SentPackets,
+    /// Of video, padding included.
+    pub video_bytes: u64,
 }
 
 impl Egress {
@@ -17,6 +24,9 @@ impl Egress {
         Egress {
             epoch,
             next_transport_sequence: 1,
+            unsent: None,
+            sent: SentPackets::new(epoch),
+            video_bytes: 0,
         }
     }
 
@@ -24,7 +34,16 @@ impl Egress {
     pub fn next_number(&mut self) -> [u8; 2] {
         let number = self.next_transport_sequence;
         self.next_transport_sequence = number.wrapping_add(1);
+        self.unsent = Some(number);
         number.to_be_bytes()
+    }
+
+    /// The packet is complete: so many bytes of a video track.
+    pub fn wrote_video(&mut self, now: Instant, size_bytes: usize) {
+        self.video_bytes += size_bytes as u64;
+        if let Some(number) = self.unsent.take() {
+            self.sent.push(now, number, size_bytes);
+        }
     }
 
     /// The abs-send-time extension: seconds in 6.18 fixed point.

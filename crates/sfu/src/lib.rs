@@ -8,6 +8,7 @@
 
 pub mod allocation;
 pub mod audio_level;
+pub mod congestion;
 pub mod demultiplexer;
 pub mod down_track;
 pub mod egress;

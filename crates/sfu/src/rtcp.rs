@@ -66,12 +66,11 @@ pub enum Feedback {
         /// In bits per second.
         bitrate_bps: u64,
     },
-    /// A transport-wide feedback message arrived; its contents are not interpreted here.
+    /// A transport-wide feedback message: what follows the two SSRCs, to be read by a
+    /// [`FeedbackReader`](crate::congestion::FeedbackReader).
     TransportWide {
-        /// The first sequence number.
-        base: u16,
-        /// How many packets it reports on.
-        count: u16,
+        /// At least the fixed part.
+        body: Vec<u8>,
     },
     /// The source ends.
     Goodbye {
@@ -119,7 +118,9 @@ mod tests {
             },
             Feedback::KeyFrame { ssrc: 4 },
             Feedback::KeyFrame { ssrc: 5 },
-            Feedback::TransportWide { base: 7, count: 1 },
+            Feedback::TransportWide {
+                body: vec![0, 7, 0, 1, 0, 0, 0, 0, 0x20, 0x01, 4],
+            },
         ];
         assert_eq!(all(&bytes), (expected, true));
     }

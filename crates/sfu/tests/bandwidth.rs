@@ -225,3 +225,121 @@ fn a_track_that_is_disabled_while_it_is_paused_comes_back() {
     assert_eq!(layer(&world, down_track), Some(2));
     assert_eq!(pauses(&world, down_track), [true, false]);
 }
+
+/// The longest time in which no packet of an SSRC came, after some time.
+fn longest_pause_ms(world: &World, client: usize, ssrc: u32, from: std::time::Instant) -> u128 {
+    let got = world.clients[client].on(ssrc);
+    let times: Vec<_> = got.iter().map(|got| got.at).filter(|at| *at >= from).collect();
+    times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_millis())
+        .max()
+        .unwrap_or(u128::MAX)
+}
+
+#[test]
+fn a_subscriber_behind_a_narrow_link_gets_what_it_can_take_and_nobody_else_notices() {
+    for seed in 21..24 {
+        let mut world = World::new(seed);
+        world.join();
+        let mut cameras = [camera(&mut world, "v", 1_000)];
+        cameras[0]
+            .sources
+            .iter_mut()
+            .for_each(|source| source.temporal = false);
+        let (narrow, wide) = (world.join(), world.join());
+        let down_track = world.subscribe(narrow, cameras[0].up_track, 900, vec![vp8(true)]);
+        let undisturbed = world.subscribe(wide, cameras[0].up_track, 900, vec![vp8(true)]);
+        stream(&mut world, &mut cameras, 5_000);
+        assert_eq!(layer(&world, down_track), Some(2), "seed {seed}");
+        let began = world.now;
+        world.clients[narrow].bottleneck = Some((300_000, ms(300)));
+        stream(&mut world, &mut cameras, 2_500);
+        assert_eq!(layer(&world, down_track), Some(0), "seed {seed}");
+        let overflowed = world.clients[narrow].overflowed;
+        let settled = world.now;
+        for _ in 0..20 {
+            stream(&mut world, &mut cameras, 1_000);
+            assert_eq!(layer(&world, down_track), Some(0), "seed {seed}");
+        }
+        assert_eq!(
+            world.clients[narrow].overflowed, overflowed,
+            "seed {seed}: lost after it settled"
+        );
+        assert!(
+            longest_pause_ms(&world, narrow, 900, settled) < 300,
+            "seed {seed}"
+        );
+        world.clients[narrow].bottleneck = None;
+        stream(&mut world, &mut cameras, 10_000);
+        assert_eq!(layer(&world, down_track), Some(2), "seed {seed}");
+        assert_eq!(layer(&world, undisturbed), Some(2));
+        assert!(longest_pause_ms(&world, wide, 900, began) < 100);
+        assert_no_holes(&world, wide, 900);
+    }
+}
+
+#[test]
+fn who_sends_no_feedback_gets_everything() {
+    let mut world = World::new(31);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000)];
+    let client = world.join();
+    world.clients[client].reports_arrivals = false;
+    world.clients[client].bottleneck = Some((300_000, ms(300)));
+    let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
+    stream(&mut world, &mut cameras, 10_000);
+    assert_eq!(layer(&world, down_track), Some(2));
+}
+
+#[test]
+fn everything_is_sent_where_congestion_is_not_controlled() {
+    let mut world = World::new(32);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000)];
+    let client = world.join();
+    let policy = BandwidthPolicy {
+        congestion_control: false,
+        allow_pause: true,
+    };
+    let (transport, now) = (world.clients[client].handle, world.now);
+    world
+        .sfu
+        .set_bandwidth_policy(transport, policy, now)
+        .expect("open");
+    world.clients[client].bottleneck = Some((300_000, ms(300)));
+    let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
+    stream(&mut world, &mut cameras, 10_000);
+    assert_eq!(layer(&world, down_track), Some(2));
+}
+
+#[test]
+fn two_tracks_share_a_link_and_a_paused_one_returns_with_the_room_for_it() {
+    let mut world = World::new(33);
+    world.join();
+    let mut cameras = [camera(&mut world, "v", 1_000), camera(&mut world, "w", 2_000)];
+    let client = world.join();
+    let policy = BandwidthPolicy {
+        allow_pause: true,
+        ..BandwidthPolicy::default()
+    };
+    let (transport, now) = (world.clients[client].handle, world.now);
+    world
+        .sfu
+        .set_bandwidth_policy(transport, policy, now)
+        .expect("open");
+    let [first, second] = [(0, 900), (1, 910)].map(|(index, ssrc): (usize, u32)| {
+        world.subscribe(client, cameras[index].up_track, ssrc, vec![vp8(true)])
+    });
+    let now = world.now;
+    world.sfu.set_priority(second, 255, now).expect("open");
+    stream(&mut world, &mut cameras, 4_000);
+    world.clients[client].bottleneck = Some((110_000, ms(400)));
+    stream(&mut world, &mut cameras, 12_000);
+    assert_eq!(pauses(&world, first), [true]);
+    assert_eq!(layer(&world, second), Some(0));
+    world.clients[client].bottleneck = None;
+    stream(&mut world, &mut cameras, 25_000);
+    assert_eq!(pauses(&world, first), [true, false]);
+    assert_eq!((layer(&world, first), layer(&world, second)), (Some(2), Some(2)));
+}

@@ -152,9 +152,10 @@ fn publishers_get_transport_wide_feedback_for_probes_too() {
     world.run(ms(200));
     let mut reported = 0u16;
     for (_, feedback) in &world.clients[0].feedback {
-        if let Feedback::TransportWide { base, count } = feedback {
-            assert_eq!(*base, reported, "no gap and no overlap");
-            reported += count;
+        if let Feedback::TransportWide { body } = feedback {
+            let word = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
+            assert_eq!(word(0), reported, "no gap and no overlap");
+            reported += word(2);
         }
     }
     assert_eq!(reported, 50);

@@ -21,6 +21,10 @@ pub struct Faults {
     pub reorder: f64,
     /// Nothing passes.
     pub blackhole: bool,
+    /// What passes at most, in bits per second; 0: any amount. What is more waits.
+    pub bitrate_bps: u64,
+    /// How long the queue before a limited link may be; what finds no room is lost.
+    pub queue: Duration,
 }
 
 impl Default for Faults {
@@ -33,6 +37,8 @@ impl Default for Faults {
             duplicate: 0.0,
             reorder: 0.0,
             blackhole: false,
+            bitrate_bps: 0,
+            queue: Duration::from_millis(300),
         }
     }
 }

@@ -29,8 +29,31 @@ pub enum Direction {
 struct Host {
     up: Faults,
     down: Faults,
+    up_queue: LinkQueue,
+    down_queue: LinkQueue,
     translation: Translation,
     next_port: u16,
+}
+
+/// What waits for a link of limited rate.
+#[derive(Default)]
+struct LinkQueue {
+    free_at_ns: u64,
+}
+
+impl LinkQueue {
+    /// How long a datagram waits until the last of it is through; None when there is no room.
+    fn wait_ns(&mut self, now_ns: u64, faults: &Faults, size_bytes: usize) -> Option<u64> {
+        if faults.bitrate_bps == 0 {
+            return Some(0);
+        }
+        if self.free_at_ns > now_ns + nanoseconds(faults.queue) {
+            return None;
+        }
+        let takes_ns = size_bytes as u64 * 8_000_000_000 / faults.bitrate_bps;
+        self.free_at_ns = self.free_at_ns.max(now_ns) + takes_ns;
+        Some(self.free_at_ns - now_ns)
+    }
 }
 
 /// One way between two addresses.
@@ -165,6 +188,16 @@ impl Network {
         else {
             return self.trace.datagram(now_ns, "lost", addresses, &contents);
         };
+        let [up, down] = links;
+        let sender = &mut self.host(inside.ip()).up_queue;
+        let Some(first_ns) = sender.wait_ns(now_ns, &up, contents.len()) else {
+            return self.trace.datagram(now_ns, "overflowed", addresses, &contents);
+        };
+        let receiver = &mut self.host(destination.ip()).down_queue;
+        let Some(second_ns) = receiver.wait_ns(now_ns + first_ns, &down, contents.len()) else {
+            return self.trace.datagram(now_ns, "overflowed", addresses, &contents);
+        };
+        let after = after + Duration::from_nanos(first_ns + second_ns);
         let source = self.host(inside.ip()).translation.outgoing(inside);
         let at = self.arrival(addresses, now_ns + nanoseconds(after).max(1), overtaken);
         for copy in 0..=u64::from(twice) {
@@ -243,5 +276,31 @@ impl Bound {
 impl Drop for Bound {
     fn drop(&mut self) {
         self.shared.network().release(&self.addresses);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_link_cannot_take_waits_or_is_lost() {
+        let faults = Faults {
+            bitrate_bps: 80_000,
+            queue: Duration::from_millis(250),
+            ..Faults::default()
+        };
+        let mut queue = LinkQueue::default();
+        let mut waits = |now_ms: u64| {
+            let wait = queue.wait_ns(now_ms * 1_000_000, &faults, 1_000);
+            wait.map(|wait_ns| wait_ns / 1_000_000)
+        };
+        let found = [0, 0, 0, 0, 60, 1_000].map(&mut waits);
+        assert_eq!(
+            found,
+            [Some(100), Some(200), Some(300), None, Some(340), Some(100)]
+        );
+        let free = Faults::default();
+        assert_eq!(LinkQueue::default().wait_ns(5, &free, 1_000_000), Some(0));
     }
 }

@@ -41,6 +41,7 @@ RECEIVE_MESSAGE_BYTES = 65_535
 _DATA_SETUP = "actpass"
 
 _VIDEO_FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli")
+_DOWN_FEEDBACK = (*_VIDEO_FEEDBACK, "goog-remb")
 _OPUS = PayloadType(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", feedback=("nack",))
 _H264_MODE_1 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 _H264_MODE_0 = "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"
@@ -54,9 +55,9 @@ PUBLISH_PAYLOADS: dict[str, PayloadType] = {
 
 SUBSCRIBE_PAYLOADS: tuple[PayloadType, ...] = (
     _OPUS,
-    PayloadType(96, "vp8", 90_000, None, "", 97, ("ccm fir", "nack", "nack pli", "goog-remb")),
-    PayloadType(108, "h264", 90_000, None, _H264_MODE_1, 109, ("ccm fir", "nack", "nack pli", "goog-remb")),
-    PayloadType(125, "h264", 90_000, None, _H264_MODE_0, 126, ("ccm fir", "nack", "nack pli", "goog-remb")),
+    PayloadType(96, "vp8", 90_000, None, "", 97, _DOWN_FEEDBACK),
+    PayloadType(108, "h264", 90_000, None, _H264_MODE_1, 109, _DOWN_FEEDBACK),
+    PayloadType(125, "h264", 90_000, None, _H264_MODE_0, 126, _DOWN_FEEDBACK),
 )
 """The codecs this client can receive, under the payload types that LiveKit servers offer them with."""
 
@@ -71,11 +72,13 @@ PUBLISH_EXTENSIONS: dict[MediaKind, tuple[HeaderExtension, ...]] = {
 }
 SUBSCRIBE_EXTENSIONS: dict[MediaKind, tuple[HeaderExtension, ...]] = {
     MediaKind.AUDIO: (HeaderExtension(2, ABS_CAPTURE_TIME_URI),),
-    MediaKind.VIDEO: (HeaderExtension(2, ABS_CAPTURE_TIME_URI), HeaderExtension(3, ABS_SEND_TIME_URI)),
+    MediaKind.VIDEO: (
+        HeaderExtension(2, ABS_CAPTURE_TIME_URI),
+        HeaderExtension(3, ABS_SEND_TIME_URI),
+        HeaderExtension(4, TRANSPORT_CC_URI),
+    ),
 }
 """Accepted when the offer maps the same id to the same URI."""
-
-_FEEDBACK_BOTH_WAYS = (*_VIDEO_FEEDBACK, "goog-remb")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class MediaProfile:
 
 PUBLISHING = MediaProfile(tuple(PUBLISH_PAYLOADS.values()), PUBLISH_EXTENSIONS)
 BOTH_WAYS = MediaProfile(
-    tuple(p if p.codec == "opus" else replace(p, feedback=_FEEDBACK_BOTH_WAYS) for p in SUBSCRIBE_PAYLOADS),
+    SUBSCRIBE_PAYLOADS,
     {
         MediaKind.AUDIO: (*PUBLISH_EXTENSIONS[MediaKind.AUDIO], HeaderExtension(2, ABS_CAPTURE_TIME_URI)),
         MediaKind.VIDEO: (

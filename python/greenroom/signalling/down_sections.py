@@ -41,11 +41,13 @@ RECEIVED_EXTENSIONS = {
 """What the server reads in published packets."""
 _FEEDBACK = {
     MediaKind.AUDIO: frozenset({"nack"}),
-    MediaKind.VIDEO: frozenset({"ccm fir", "nack", "nack pli", "goog-remb"}),
+    MediaKind.VIDEO: frozenset({"transport-cc", "ccm fir", "nack", "nack pli", "goog-remb"}),
 }
 _SENT_EXTENSIONS = {
     MediaKind.AUDIO: frozenset({ABS_CAPTURE_TIME_URI}),
-    MediaKind.VIDEO: frozenset({DEPENDENCY_DESCRIPTOR_URI, ABS_CAPTURE_TIME_URI, ABS_SEND_TIME_URI}),
+    MediaKind.VIDEO: frozenset(
+        {DEPENDENCY_DESCRIPTOR_URI, ABS_CAPTURE_TIME_URI, ABS_SEND_TIME_URI, TRANSPORT_CC_URI}
+    ),
 }
 _ANSWERED_EXTENSIONS = {kind: RECEIVED_EXTENSIONS[kind] | _SENT_EXTENSIONS[kind] for kind in _SENT_EXTENSIONS}
 """Also those that only publishers send: browsers leave what the first answers lack out of all later offers, and
@@ -103,7 +105,14 @@ def down_payload_types(offered: MediaSection) -> list[PayloadType]:
 
 def sent_extensions(offered: MediaSection) -> list[HeaderExtension]:
     """The extensions of the offer that forwarded packets carry."""
-    return [e for e in offered.header_extensions if e.uri in _SENT_EXTENSIONS[offered.kind]]
+    sent = [e for e in offered.header_extensions if e.uri in _SENT_EXTENSIONS[offered.kind]]
+    return with_feedback(offered, sent)
+
+
+def with_feedback(section: MediaSection, extensions: list[HeaderExtension]) -> list[HeaderExtension]:
+    """Transport-wide numbers only for who reports on them: others estimate by the time of sending."""
+    reports = any("transport-cc" in payload.feedback for payload in section.payload_types)
+    return [e for e in extensions if reports or e.uri != TRANSPORT_CC_URI]
 
 
 def answer_down_section(offered: MediaSection, down: DownSection) -> MediaSection:

@@ -19,12 +19,14 @@ from .down_sections import (
     answer_down_section,
     describe_track,
     profile_is_forwarded,
+    with_feedback,
     with_stereo,
 )
 from .media_parameters import (
     ABS_CAPTURE_TIME_URI,
     ABS_SEND_TIME_URI,
     DEPENDENCY_DESCRIPTOR_URI,
+    TRANSPORT_CC_URI,
     HeaderExtension,
     PayloadType,
 )
@@ -35,7 +37,8 @@ MAX_MESSAGE_SIZE = 65_535
 
 _H264_MODE_0 = "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"
 _H264_MODE_1 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
-_VIDEO_FEEDBACK = ("ccm fir", "nack", "nack pli", "goog-remb")
+_VIDEO_FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli", "goog-remb")
+"""With transport-wide feedback the server estimates what the subscriber can receive; others say so themselves (REMB)."""
 
 DOWN_PAYLOAD_TYPES: dict[MediaKind, tuple[PayloadType, ...]] = {
     MediaKind.AUDIO: (PayloadType(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", None, ("nack",)),),
@@ -55,6 +58,7 @@ DOWN_HEADER_EXTENSIONS: dict[MediaKind, tuple[HeaderExtension, ...]] = {
         HeaderExtension(1, DEPENDENCY_DESCRIPTOR_URI),
         HeaderExtension(2, ABS_CAPTURE_TIME_URI),
         HeaderExtension(3, ABS_SEND_TIME_URI),
+        HeaderExtension(4, TRANSPORT_CC_URI),
     ),
 }
 
@@ -279,7 +283,7 @@ def answered_payload_types(answer: MediaSection) -> list[PayloadType]:
 def answered_extensions(answer: MediaSection) -> list[HeaderExtension]:
     """The header extensions the subscriber took."""
     offered = DOWN_HEADER_EXTENSIONS.get(answer.kind, ())
-    return [e for e in answer.header_extensions if e in offered]
+    return with_feedback(answer, [e for e in answer.header_extensions if e in offered])
 
 
 def payload_types_for(

@@ -38,6 +38,10 @@ class Link:
     """Probability that a datagram comes 25 ms late, and others overtake it."""
     blackhole: bool = False
     """Nothing passes."""
+    bitrate_bps: int = 0
+    """What passes at most; more waits. 0: any amount. Streams don't count, and don't wait."""
+    queue_s: float = 0.3
+    """How long the queue before a limited link may be; a datagram that finds no room is lost."""
 
 
 class Host:

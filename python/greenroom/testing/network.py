@@ -125,6 +125,8 @@ class Network:
                 duplicate=link.duplicate,
                 reorder=link.reorder,
                 blackhole=link.blackhole,
+                bitrate_bps=link.bitrate_bps,
+                queue_s=link.queue_s,
             )
         self._simulator.record(f"{host.name}: {host.up} {host.down}")
 

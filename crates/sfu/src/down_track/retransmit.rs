@@ -9,6 +9,15 @@ use crate::rtp_header::RtpHeader;
 use crate::sequencer::SentPacket;
 use crate::up_track::ForwardPacket;
 
+/// The header bit that says that the packet ends in padding (RFC 3550 section 5.1).
+const PADDED: u8 = 0x20;
+/// As much as a packet can have; its last byte says how much that is.
+const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    padding[254] = 255;
+    padding
+};
+
 impl DownTrack {
     /// What to send again for a NACK of `sequence`.
     pub fn requested(&mut self, sequence: u16, now: Instant) -> Option<SentPacket> {
@@ -53,6 +62,39 @@ impl DownTrack {
             egress,
             out,
         )
+    }
+
+    /// Writes a packet of padding on the stream of retransmissions, for a probe. False when there is no such stream, or
+    /// nothing was sent yet.
+    pub fn write_padding(&mut self, now: Instant, egress: &mut Egress, out: &mut Vec<u8>) -> bool {
+        let (Some((ssrc, payload_type)), Some((timestamp, _))) =
+            (self.padding_stream(), self.timestamps.last())
+        else {
+            return false;
+        };
+        let header = RtpHeader {
+            marker: false,
+            payload_type,
+            sequence_number: self.rtx.take(),
+            timestamp,
+            ssrc,
+        };
+        out.clear();
+        self.write_header(now, header, None, egress, out);
+        out[0] |= PADDED;
+        out.extend_from_slice(&PADDING);
+        egress.wrote_video(now, out.len());
+        true
+    }
+
+    /// Whether padding can be sent on this track.
+    pub fn can_pad(&self) -> bool {
+        self.padding_stream().is_some() && self.timestamps.last().is_some()
+    }
+
+    fn padding_stream(&self) -> Option<(u32, u8)> {
+        let route = self.route.filter(|_| self.kind == Kind::Video)?;
+        Some((self.rtx_ssrc?, route.rtx_payload_type?))
     }
 
     /// The subscriber can't decode: nothing is repaired until the next key frame. The layer to ask for, if any.

@@ -6,7 +6,7 @@ use greenroom_transport::RTP_OVERHEAD_BYTES;
 
 use super::DownTrack;
 use crate::egress::Egress;
-use crate::parameters::ExtensionIds;
+use crate::parameters::{ExtensionIds, Kind};
 use crate::red;
 use crate::route::Route;
 use crate::rtp_header::{ExtensionList, RtpHeader, RtpView};
@@ -52,6 +52,9 @@ impl DownTrack {
             }
             _ => out.extend_from_slice(view.payload),
         }
+        if self.kind == Kind::Video {
+            egress.wrote_video(now, out.len());
+        }
         true
     }
 
@@ -64,16 +67,17 @@ impl DownTrack {
         out: &mut Vec<u8>,
     ) {
         let ids = &self.extensions;
-        let send_time = egress.absolute_send_time(now);
-        let number = if ids.transport_wide_cc == 0 {
-            [0, 0]
-        } else {
-            egress.next_number()
-        };
         let mut list = ExtensionList::default();
         list.push(ids.mid, self.mid.as_bytes());
-        list.push(ids.abs_send_time, &send_time);
-        list.push(ids.transport_wide_cc, &number);
+        // Receivers estimate by one of them, and send transport-wide feedback when they can.
+        let (send_time, number);
+        if ids.transport_wide_cc == 0 {
+            send_time = egress.absolute_send_time(now);
+            list.push(ids.abs_send_time, &send_time);
+        } else {
+            number = egress.next_number();
+            list.push(ids.transport_wide_cc, &number);
+        }
         if let Some((view, upstream)) = source {
             // Without the optional clock offset, which is between the publisher and us.
             let capture_time = view

@@ -77,9 +77,9 @@ fn parse_packet(kind: u8, count: u8, body: &[u8], each: &mut impl FnMut(Feedback
             Some(())
         }
         (TRANSPORT_FEEDBACK, 15) => {
+            read_u32(body, 12)?;
             each(Feedback::TransportWide {
-                base: read_u16(body, 8)?,
-                count: read_u16(body, 10)?,
+                body: body[8..].to_vec(),
             });
             Some(())
         }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Sfu, SfuEvent};
 use crate::allocation::{Allotment, Demand, share};
+use crate::down_track::DownTrack;
 use crate::error::{Result, SfuError};
 use crate::handles::Handle;
 use crate::layer_rates::Layer;
@@ -109,7 +110,8 @@ impl Sfu {
         let (handles, demands) = self.demands(&down_tracks, now);
         let shares = share(&demands, capacity, allow_pause);
         if let Some(connection) = self.connections.get_mut(&handle) {
-            connection.bandwidth.shared(&shares, capacity);
+            connection.bandwidth.shared(&shares, capacity, now);
+            connection.lower_deadline(connection.bandwidth.probe_deadline());
         }
         let idle = down_tracks.iter().filter(|track| !handles.contains(track));
         let nothing_held = idle.map(|track| (*track, Allotment::UpTo(Layer::BEST)));
@@ -129,6 +131,35 @@ impl Sfu {
             }
             self.ask_for_down_track(down_handle, now);
         }
+    }
+
+    /// Sends the padding that a probe for more bandwidth asks for.
+    pub(super) fn send_padding(&mut self, handle: Handle, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        if let Some(due) = connection.bandwidth.probe_deadline().filter(|due| *due > now) {
+            return connection.lower_deadline(Some(due));
+        }
+        let down_tracks = &self.down_tracks;
+        let padded = connection
+            .down_tracks
+            .iter()
+            .find(|handle| down_tracks.get(handle).is_some_and(DownTrack::can_pad))
+            .copied();
+        let sent_bytes = connection.egress.video_bytes;
+        let mut left = connection
+            .bandwidth
+            .padding_bytes(now, sent_bytes, padded.is_some());
+        if let Some(track) = padded.and_then(|handle| self.down_tracks.get_mut(&handle)) {
+            while left > 0 && track.write_padding(now, &mut connection.egress, &mut self.scratch) {
+                left = left.saturating_sub(self.scratch.len());
+                if connection.transport.send_rtp(&self.scratch).is_err() {
+                    self.statistics.send_errors += 1;
+                }
+            }
+        }
+        connection.lower_deadline(connection.bandwidth.probe_deadline());
     }
 
     fn demands(&self, down_tracks: &[Handle], now: Instant) -> (Vec<Handle>, Vec<Demand>) {

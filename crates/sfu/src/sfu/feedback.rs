@@ -43,10 +43,22 @@ impl Sfu {
             Feedback::Remb { bitrate_bps } => {
                 if let Some(connection) = self.connections.get_mut(&handle) {
                     connection.remb_bps = Some(bitrate_bps);
+                    let sent_bytes = connection.egress.video_bytes;
+                    if connection.bandwidth.remb(now, bitrate_bps, sent_bytes) {
+                        self.reallocate(handle, now);
+                    }
                 }
             }
-            // Congestion is not controlled by them here.
-            Feedback::TransportWide { .. } | Feedback::Goodbye { .. } => {}
+            Feedback::TransportWide { body } => {
+                if let Some(connection) = self.connections.get_mut(&handle)
+                    && connection
+                        .bandwidth
+                        .feedback(now, &body, &mut connection.egress.sent)
+                {
+                    self.reallocate(handle, now);
+                }
+            }
+            Feedback::Goodbye { .. } => {}
         }
     }
 

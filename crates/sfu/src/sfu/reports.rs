@@ -23,6 +23,7 @@ impl Sfu {
         connection.media_deadline = None;
         let (up_tracks, down_tracks) = (connection.up_tracks.clone(), connection.down_tracks.clone());
         self.share_bandwidth(handle, now);
+        self.send_padding(handle, now);
         for up_track in &up_tracks {
             self.send_nacks(handle, *up_track, now);
             self.watch_layers(handle, *up_track, now);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use greenroom_sfu::rtcp::{self, Feedback};
 use greenroom_sfu::rtp_header::{ExtensionList, RtpHeader, RtpView};
 use greenroom_sfu::sfu::random_ice_credentials;
+use greenroom_sfu::twcc::FeedbackGenerator;
 use greenroom_sfu::{
     DownTrackParameters, Handle, HeaderExtension, Kind, LocalCandidate, PayloadType, ReceiveLayer, Sfu,
     SfuEvent, TransportParameters, UpTrackParameters,
@@ -99,6 +100,15 @@ pub struct Client {
     asked: BTreeSet<u16>,
     /// Loss in both directions, 0..=1.
     pub loss: f64,
+    /// What its link to it takes, in bits per second, and how long the queue before it may get.
+    pub bottleneck: Option<(u64, Duration)>,
+    /// When that queue is empty.
+    free_at: Instant,
+    /// Packets that the queue had no room for.
+    pub overflowed: usize,
+    /// Reports transport-wide numbers (extension 5).
+    pub reports_arrivals: bool,
+    arrivals: FeedbackGenerator,
 }
 
 enum Destination {
@@ -211,6 +221,11 @@ impl World {
             nacks_for: None,
             asked: BTreeSet::new(),
             loss: 0.0,
+            bottleneck: None,
+            free_at: self.now,
+            overflowed: 0,
+            reports_arrivals: true,
+            arrivals: FeedbackGenerator::new(self.now),
         });
         let deadline = self.now + ms(5_000);
         while !self.clients[index].transport.is_connected() && self.now < deadline {
@@ -231,11 +246,7 @@ impl World {
         loop {
             let arrival = self.in_flight.peek().map(|Reverse((at, _))| *at);
             let unit = self.sfu.poll_timeout();
-            let clients = self
-                .clients
-                .iter()
-                .filter_map(|client| client.transport.poll_timeout())
-                .min();
+            let clients = self.clients.iter().filter_map(Client::deadline).min();
             let next = [arrival, unit, clients].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 break;
@@ -249,6 +260,7 @@ impl World {
                 if client.transport.poll_timeout().is_some_and(|due| due <= self.now) {
                     client.transport.handle_timeout(self.now);
                 }
+                client.report_arrivals(self.now);
             }
             self.exchange();
         }
@@ -282,11 +294,16 @@ impl World {
     }
 
     fn send(&mut self, transmit: Transmit, to: Destination, loss: f64) {
+        self.send_later(transmit, to, loss, Duration::ZERO);
+    }
+
+    fn send_later(&mut self, transmit: Transmit, to: Destination, loss: f64, wait: Duration) {
         if loss > 0.0 && self.random.random_bool(loss) {
             return;
         }
         self.counter += 1;
-        self.in_flight.push(Reverse((self.now + DELAY, self.counter)));
+        self.in_flight
+            .push(Reverse((self.now + wait + DELAY, self.counter)));
         let packet = InFlight {
             source: transmit.source,
             destination: transmit.destination,
@@ -308,7 +325,9 @@ impl World {
                 .position(|client| client.address == transmit.destination);
             if let Some(index) = found {
                 let loss = self.clients[index].loss;
-                self.send(transmit, Destination::Client(index), loss);
+                if let Some(wait) = self.clients[index].queue(self.now, transmit.contents.len()) {
+                    self.send_later(transmit, Destination::Client(index), loss, wait);
+                }
             }
         }
         for index in 0..self.clients.len() {
@@ -369,6 +388,13 @@ impl World {
         let rtx = payload_types
             .iter()
             .any(|payload| payload.rtx_payload_type.is_some());
+        let mut header_extensions = vec![extension(3, SEND_TIME_URI)];
+        if payload_types
+            .iter()
+            .any(|payload| payload.clock_rate_hz == 90_000)
+        {
+            header_extensions.push(extension(5, TWCC_URI));
+        }
         let parameters = DownTrackParameters {
             transport: self.clients[index].handle,
             mid: "0".into(),
@@ -376,7 +402,7 @@ impl World {
             ssrc,
             rtx_ssrc: rtx.then_some(ssrc + 1),
             payload_types,
-            header_extensions: vec![extension(3, SEND_TIME_URI)],
+            header_extensions,
             frame_trailer: self.frame_trailer.clone(),
         };
         self.sfu
@@ -411,6 +437,36 @@ impl Client {
         let mut compound = Vec::new();
         rtcp::write_sender_report(&mut compound, ssrc, ntp_time, rtp_time, 0, 0, "publisher");
         self.transport.send_rtcp(&compound).expect("sent");
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let report = self.arrivals.deadline().filter(|_| self.reports_arrivals);
+        [self.transport.poll_timeout(), report]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How long a packet waits in the queue before its link; None when there is no room.
+    fn queue(&mut self, now: Instant, size_bytes: usize) -> Option<Duration> {
+        let Some((capacity_bps, limit)) = self.bottleneck else {
+            return Some(Duration::ZERO);
+        };
+        if self.free_at > now + limit {
+            self.overflowed += 1;
+            return None;
+        }
+        let takes = Duration::from_secs_f64(size_bytes as f64 * 8.0 / capacity_bps as f64);
+        self.free_at = self.free_at.max(now) + takes;
+        Some(self.free_at - now)
+    }
+
+    fn report_arrivals(&mut self, now: Instant) {
+        for body in self.arrivals.collect(now) {
+            if self.reports_arrivals {
+                self.send_rtcp(|out| rtcp::write_transport_wide(out, 1, 2, &body));
+            }
+        }
     }
 
     /// Packets got on an SSRC.
@@ -448,6 +504,9 @@ impl Client {
 
     fn take(&mut self, now: Instant, packet: &[u8]) {
         let view = RtpView::parse(packet).expect("the unit sends clean RTP");
+        if let Some(number) = view.extension(5).and_then(|value| value.try_into().ok()) {
+            self.arrivals.record(now, u16::from_be_bytes(number), view.marker);
+        }
         let extensions = (1..=14)
             .filter_map(|id| Some((id, view.extension(id)?.to_vec())))
             .collect();
@@ -495,7 +554,7 @@ impl Client {
                     got.header.sequence_number,
                     (got.header.timestamp, got.payload.clone()),
                 );
-            } else if got.header.ssrc == ssrc + 1 {
+            } else if got.header.ssrc == ssrc + 1 && !got.payload.is_empty() {
                 let number = u16::from_be_bytes([got.payload[0], got.payload[1]]);
                 found
                     .entry(number)

@@ -53,7 +53,7 @@ def test_tracks_are_answered_as_livekit_server_does() -> None:
     assert taken[3:] == expected[3:]
     assert taken[0] == {(111, "opus", None)} <= expected[0]
     assert {e.id for e in ours[3].header_extensions} == {e.id for e in theirs[3].header_extensions}
-    assert ours[3].payload_types[0].feedback == ("goog-remb", "ccm fir", "nack", "nack pli")
+    assert ours[3].payload_types[0].feedback == ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
 
 
 def test_a_section_with_a_track_names_it() -> None:

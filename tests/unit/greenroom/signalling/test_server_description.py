@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.signalling.media_parameters import PayloadType
+from greenroom.signalling.media_parameters import (
+    ABS_SEND_TIME_URI,
+    TRANSPORT_CC_URI,
+    HeaderExtension,
+    PayloadType,
+)
 from greenroom.signalling.sdp import Direction, MediaKind, MediaSection, Rid, parse
 from greenroom.signalling.server_description import (
     LocalTransport,
@@ -14,6 +19,7 @@ from greenroom.signalling.server_description import (
     OfferedTrack,
     PublishedSection,
     acceptable_payload_types,
+    answered_extensions,
     answered_payload_types,
     codec_of_mime_type,
     mime_type,
@@ -298,7 +304,8 @@ def test_offer_to_a_subscriber() -> None:
 
 
 def test_offer_agrees_with_livekit_servers() -> None:
-    """Whatever is offered is offered as livekit-server does; codecs that can't be forwarded are missing."""
+    """Whatever is offered is offered as livekit-server does; codecs that can't be forwarded are missing, and
+    transport-wide feedback is asked for beside REMB."""
     reference = parse((Path(__file__).parent / "golden" / "server-offer-three-tracks.sdp").read_text())
     sections = [OfferedSection(section.kind, section.mid, _track_of(section)) for section in reference.media]
 
@@ -316,7 +323,8 @@ def test_offer_agrees_with_livekit_servers() -> None:
             theirs.sources,
             theirs.source_groups,
         )
-        assert set(ours.header_extensions) == set(theirs.header_extensions)
+        added = {HeaderExtension(4, TRANSPORT_CC_URI)} if ours.kind is MediaKind.VIDEO else set()
+        assert set(ours.header_extensions) == {*theirs.header_extensions, *added}
         known = {p.payload_type: p for p in theirs.payload_types}
         for payload in ours.payload_types:
             expected = known[payload.payload_type]
@@ -369,7 +377,18 @@ def test_answered_payload_types_are_those_that_were_offered() -> None:
     taken = answered_payload_types(answer)
 
     assert [(p.payload_type, p.rtx_payload_type) for p in taken] == [(108, 109), (96, None)]
-    assert taken[0].feedback == ("nack", "nack pli")
+    assert set(taken[0].feedback) == {"nack", "nack pli", "transport-cc"}
+
+
+@pytest.mark.parametrize(("feedback", "numbered"), [((), False), (("goog-remb", "transport-cc"), True)])
+def test_packets_are_numbered_for_who_reports_on_them(feedback: tuple[str, ...], numbered: bool) -> None:
+    number, send_time = HeaderExtension(4, TRANSPORT_CC_URI), HeaderExtension(3, ABS_SEND_TIME_URI)
+    answer = video_section(
+        payload_types=[PayloadType(96, "vp8", 90_000, feedback=feedback)],
+        header_extensions=[number, send_time],
+    )
+
+    assert answered_extensions(answer) == ([number, send_time] if numbered else [send_time])
 
 
 @pytest.mark.parametrize(("mode", "numbers"), [("1", [108, 125, 96]), ("0", [125, 108, 96])])
