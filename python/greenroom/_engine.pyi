@@ -151,6 +151,10 @@ def configure(*, worker_threads: int) -> None:
 def shutdown() -> None:
     """Stop every worker thread; objects still alive are closed. The next use starts the engine anew. Harmless twice."""
 
+def take_log() -> list[tuple[int, str]]:
+    """Warnings and errors of the engine's threads since the last call: (level of `logging`, message). At most 256 are kept
+    in between; then comes how many more there were."""
+
 def certificate_fingerprint() -> str:
     """`sha-256 AB:CD:…` of the certificate that all connections of this process share."""
 

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod event_kinds;
 mod event_port;
+mod log_queue;
 mod parameters;
 mod peer;
 mod peer_endpoint;
@@ -26,6 +27,7 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
+    log_queue::register(module)?;
     event_kinds::register(module)?;
     event_port::register(module)?;
     engine::register(module)?;

@@ -18,6 +18,12 @@ EventCallback = Callable[[int, Any], None]
 _BATCH = 1024
 
 
+def _pass_on_log() -> None:
+    """What the engine's threads had to say since the last batch of events; they can't take the GIL to say it."""
+    for level, message in _engine.take_log():
+        _logger.log(level, "engine: %s", message)
+
+
 class LoopEventPort:
     """All engine objects of one loop report here; an event costs one look-up, however many objects there are.
 
@@ -79,6 +85,7 @@ class LoopEventPort:
             if not loop.is_closed():
                 loop.remove_reader(self.port.fileno())
         self.port.close()
+        _pass_on_log()
 
     def _on_readable(self) -> None:
         for handle, kind, payload in self.port.drain(_BATCH):
@@ -89,3 +96,4 @@ class LoopEventPort:
                 callback(kind, payload)
             except Exception:
                 _logger.exception("an engine event handler failed (handle %d, kind %d)", handle, kind)
+        _pass_on_log()
