@@ -29,7 +29,7 @@ use self::transport::SfuTransport;
 use self::up_track::UpTrack;
 use crate::driver::{Driver, EndpointHandle};
 use crate::engine::certificate;
-use crate::error::engine_error;
+use crate::error::{closed, engine_error};
 use crate::event_port::EventPort;
 use crate::parameters::PayloadType;
 
@@ -186,7 +186,17 @@ impl Sfu {
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let mut counters = SfuStatistics::default();
-        for unit in self.shards.units() {
+        // One that has failed has lost its rooms, and its numbers; the others are still asked.
+        let running: Vec<&Worker> = self
+            .shards
+            .units()
+            .iter()
+            .filter(|unit| !unit.is_closed())
+            .collect();
+        if running.is_empty() {
+            return Err(closed("Sfu"));
+        }
+        for unit in running {
             counters += call(py, unit, "Sfu", |endpoint, _| Ok(endpoint.sfu.statistics()))?;
         }
         let (handed_over, not_handed_over) = self.shards.counts();
