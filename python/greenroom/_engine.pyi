@@ -326,7 +326,8 @@ class Peer:
         """Encode and send this source, vp8 or h264, encrypted end to end when there is a cryptor. Layers lowest first; more than one is simulcast by rid."""
     def set_sender_muted(self, mid: str, muted: bool) -> None:
         """A muted sender sends nothing; its source goes on being drained in real time. Unmuting video starts with a key frame."""
-    def set_layer_active(self, mid: str, rid: str, active: bool) -> None: ...
+    def set_layer_active(self, mid: str, rid: str, active: bool) -> None:
+        """The only layer of a track without simulcast has the empty rid."""
     def remove_sender(self, mid: str) -> None:
         """Does nothing for an unknown mid."""
     def add_receiver(self, mid: str, *, kind: str, ssrc: int, rtx_ssrc: int | None = None) -> Receiver:

@@ -99,8 +99,9 @@ impl VideoSender {
             .find(|layer| layer.send.rid.as_deref() == rid)
     }
 
+    /// The only layer of a track without simulcast has the empty rid.
     pub fn set_layer_active(&mut self, mid: &str, rid: &str, active: bool) -> Result<()> {
-        match self.layer_by_rid(Some(rid)) {
+        match self.layer_by_rid((!rid.is_empty()).then_some(rid)) {
             Some(layer) => layer.set_active(active),
             None => {
                 return Err(PeerError::UnknownLayer {

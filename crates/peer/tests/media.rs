@@ -472,6 +472,27 @@ fn simulcast_layers_are_sent_and_can_be_switched() {
 }
 
 #[test]
+fn the_only_layer_is_paused_by_the_empty_rid() {
+    let mut pair = Pair::connected(17);
+    let now = pair.now;
+    pair.peers[LEFT]
+        .add_video_sender("1", video_config(Codec::Vp8), now)
+        .unwrap();
+    let mut encoded = Vec::new();
+    for (number, active) in [true, false, true].into_iter().enumerate() {
+        let first = number as u32 * 10;
+        let now = pair.now;
+        pair.peers[LEFT].set_layer_active("1", "", active, now).unwrap();
+        film(&mut pair, (64, 48), first..first + 10);
+        encoded.push(pair.peers[LEFT].statistics().senders[0].frames_encoded);
+    }
+    assert!(
+        encoded[0] > 5 && encoded[1] == encoded[0] && encoded[2] > encoded[1] + 5,
+        "{encoded:?}"
+    );
+}
+
+#[test]
 fn one_simulcast_layer_is_received_by_its_ssrc() {
     let mut pair = Pair::connected(11);
     let now = pair.now;

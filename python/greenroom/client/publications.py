@@ -184,6 +184,8 @@ class Publications:
         wanted = {q.quality: q.enabled for q in qualities}
         count = len(publication.info.layers)
         if count < 2:
+            peer = self._session.publisher.link.peer
+            peer.set_layer_active(publication.mid, "", any(wanted.values()))
             return
         for rid, quality in zip(RIDS[:count], _QUALITIES, strict=False):
             if quality in wanted:

@@ -102,6 +102,24 @@ async def test_h264_of_one_layer_is_bound_by_ssrc_and_rtx(
     assert (await connection.expect("add_track")).layers[0].quality == models.VideoQuality.HIGH
 
 
+@pytest.mark.parametrize("qualities", [[], [models.VideoQuality.LOW]])
+async def test_the_only_layer_goes_on_while_any_quality_is_watched(
+    room: rtc.Room, server: SignalServer, peers: FakePeers, qualities: list[models.VideoQuality]
+) -> None:
+    options = _PublishOptions(simulcast=False)
+    await room.local_participant.publish_track(camera(320, 240), options)
+    connection = await server.connection()
+    update = proto.SubscribedQualityUpdate(track_sid="TR_1")
+    codec = update.subscribed_codecs.add(codec="vp8")
+    for quality in (models.VideoQuality.LOW, models.VideoQuality.HIGH):
+        codec.qualities.add(quality=quality, enabled=quality in qualities)
+    await connection.send(subscribed_quality_update=update)
+    await connection.send(mute=proto.MuteTrackRequest(sid="TR_1", muted=True))
+    await connection.expect("mute")
+    active = [c[1] for c in peers.publisher.calls if c[0] == "set_layer_active"]
+    assert active == [("1", "", bool(qualities))]
+
+
 async def test_publications_made_at_once_each_get_their_section(
     room: rtc.Room, server: SignalServer, peers: FakePeers
 ) -> None:
