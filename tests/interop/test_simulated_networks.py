@@ -132,7 +132,7 @@ async def test_a_subscriber_with_little_bandwidth_gets_a_smaller_picture(rooms: 
         stream = rtc.VideoStream(track)
         try:
             await wait_for_picture(stream, size=(640, 360))
-            _limit(viewer, 250_000)
+            _limit(viewer, 100_000)
             await wait_for_picture(stream, size=(320, 180), limit_s=30)
             _limit(viewer, 0)
             await wait_for_picture(stream, size=(640, 360), limit_s=30)
