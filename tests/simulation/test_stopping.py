@@ -14,6 +14,7 @@ from livekit import rtc
 async def test_who_comes_while_the_server_says_goodbye_is_refused_and_leaves_nothing(
     simulation: greenroom.testing.Simulation, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "livekit")
     async with simulation.server() as server:
         silent, late = rtc.Room(), rtc.Room()
         with simulation.host("silent") as host:

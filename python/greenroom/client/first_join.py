@@ -39,6 +39,6 @@ async def join_with_retries(attempt: Callable[[float], Awaitable[None]], timeout
             pause_s = pause_limit_s * reconnect.random_unit()
             if not may_pass(error) or loop_time() + pause_s >= deadline_s:
                 raise
-            _logger.warning("joining failed, to be tried again: %s", error)
+            _logger.info("joining failed, to be tried again: %s", error)
         await asyncio.sleep(pause_s)
     await attempt(deadline_s)
