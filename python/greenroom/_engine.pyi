@@ -279,6 +279,8 @@ class Peer:
         """Let messages go that were queued with `hold`. Harmless when there are none."""
     def buffered_amount(self, channel: int) -> int:
         """Bytes queued or not yet acknowledged."""
+    def bulk_limit(self) -> int:
+        """The `buffered_amount` from which on what is not urgent should wait: twice what the path carries in a round trip, 64 to 768 KiB."""
     def dropped_messages(self, channel: int) -> int:
         """Messages of a lossy channel (whole frames, of data tracks) that were given up for newer ones."""
     def push_data_frame(
@@ -578,7 +580,7 @@ class Sfu:
         """Counters, of all shards together: datagrams_handed_over from the shard that reads the sockets to others, datagrams_not_handed_over (too many
         waited), packets_received, packets_sent, bytes_received, bytes_sent, packets_dropped_malformed, packets_dropped_unknown, packets_dropped_stun
         (not authentic), packets_dropped_dtls, packets_dropped_unauthenticated, packets_dropped_replayed, transports_failed, tcp_connections_accepted,
-        tcp_connections_refused, tcp_connections_aborted (these three of the whole process), nacks_received, nacks_sent, plis_received, plis_sent, data_track_packets_sent, data_track_packets_dropped, transports, up_tracks, down_tracks, send_errors."""
+        tcp_connections_refused, tcp_connections_aborted (these three of the whole process), nacks_received, nacks_sent, plis_received, plis_sent, messages_displaced (of lossy channels, by newer ones), data_track_packets_sent, data_track_packets_dropped, transports, up_tracks, down_tracks, send_errors."""
     def close(self) -> None: ...
 
 @final
@@ -607,8 +609,17 @@ class SfuTransport:
     def open_channel(
         self, label: str, *, ordered: bool = True, max_retransmits: int | None = None
     ) -> int: ...
-    def send(self, channel: int, data: bytes) -> bool: ...
-    def buffered_amount(self, channel: int) -> int: ...
+    def send(self, channel: int, data: bytes) -> bool:
+        """Queue one message. False when 512 KiB wait on a reliable channel beside what SCTP has; CHANNEL_WRITABLE follows. On a lossy channel
+        the oldest messages that wait make room, counted in `Sfu.stats`. EngineError for an unknown channel or a message that the peer does not take."""
+    def buffered_amount(self, channel: int) -> int:
+        """Bytes queued or not yet acknowledged."""
+    def release(self, messages: int, bytes: int) -> None:
+        """The owner is done with so many messages of CHANNEL_MESSAGE, of so many bytes together: they leave room in the receive window (1 MiB;
+        each message counts 64 bytes more). Whoever never releases stops the peer. Call it once for many messages."""
+    def limit_receive_window(self, bytes: int) -> None:
+        """Offer the peer to send this much at most, on all channels together, whatever there is room for (at first the whole window). 0 stops it
+        a round trip later: what it was offered before still comes."""
     def set_data_track_channel(self, channel: int) -> None:
         """Messages of this channel are packets of data tracks: they give no CHANNEL_MESSAGE, and those for this transport go out on it."""
     def subscribe_data_track(self, published_handle: int, subscriber: SfuTransport, *, handle: int) -> None:

@@ -14,7 +14,7 @@ mod packetizer;
 
 pub use depacketizer::{Depacketizer, Frame, MAX_PACKETS_PER_FRAME};
 pub use packet::{
-    Encryption, Extensions, HEADER_BYTES, IV_BYTES, MAX_PACKET_BYTES, Packet, PacketError, read_handle,
-    write_handle,
+    Encryption, Extensions, HEADER_BYTES, IV_BYTES, MAX_PACKET_BYTES, Packet, PacketError, is_final,
+    is_start, read_handle, write_handle,
 };
 pub use packetizer::{FrameTooLarge, Packetizer};

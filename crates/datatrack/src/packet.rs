@@ -226,6 +226,16 @@ pub fn read_handle(bytes: &[u8]) -> Result<u16, PacketError> {
     }
 }
 
+/// Whether a packet that [`read_handle`] accepted begins a frame.
+pub fn is_start(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & START != 0)
+}
+
+/// Whether a packet that [`read_handle`] accepted ends a frame.
+pub fn is_final(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & FINAL != 0)
+}
+
 /// Readdresses a packet that [`read_handle`] accepted.
 pub fn write_handle(bytes: &mut [u8], handle: u16) {
     if let Some(field) = bytes.get_mut(2..4) {

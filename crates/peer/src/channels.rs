@@ -27,6 +27,14 @@ pub(crate) const CHANNELS_LIMIT: usize = 256;
 /// Least and most bytes to leave to SCTP unacknowledged, over all channels: throughput is at most this much per round
 /// trip, but what is not on its way yet delays what is urgent. So it gets twice what the path carries.
 pub(crate) const TRANSPORT_LIMIT_BYTES: (usize, usize) = (256 << 10, 4 << 20);
+/// Least and most bytes of what is not urgent, in the queue of its channel or in SCTP: twice what the path carries in a
+/// round trip or in `BULK_TIME`. So what is urgent waits behind little, also where the server lets a slow receiver's
+/// stream in slowly.
+const BULK_LIMIT_BYTES: (usize, usize) = (64 << 10, 768 << 10);
+const BULK_TIME: Duration = Duration::from_millis(10);
+/// What may be under way before the rate is known, which is measured over this time.
+const FIRST_BULK_LIMIT_BYTES: usize = 128 << 10;
+const BULK_MEASURING_TIME: Duration = Duration::from_millis(50);
 /// The rate is measured over a round trip, within these bounds.
 const MEASURING_TIME: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(300));
 /// str0m sends no larger message.
@@ -238,6 +246,7 @@ impl ChannelSender {
 pub struct ChannelTable {
     senders: Arc<Mutex<(u32, HashMap<u32, ChannelSender>)>>,
     message_limit_bytes: Arc<AtomicUsize>,
+    bulk_limit_bytes: Arc<AtomicUsize>,
     flush_pending: Arc<AtomicBool>,
 }
 
@@ -246,6 +255,7 @@ impl Default for ChannelTable {
         Self {
             senders: Arc::default(),
             message_limit_bytes: Arc::new(AtomicUsize::new(MESSAGE_LIMIT_BYTES)),
+            bulk_limit_bytes: Arc::new(AtomicUsize::new(FIRST_BULK_LIMIT_BYTES)),
             flush_pending: Arc::default(),
         }
     }
@@ -282,6 +292,11 @@ impl ChannelTable {
             .ok_or(PeerError::UnknownChannel(number))
     }
 
+    /// Bytes on a reliable channel from which on bulk data should wait.
+    pub fn bulk_limit_bytes(&self) -> usize {
+        self.bulk_limit_bytes.load(Ordering::Relaxed)
+    }
+
     /// Bytes of the largest message that both sides take.
     pub(crate) fn set_message_limit(&self, remote_limit: u32) {
         let remote_limit = if remote_limit == 0 {
@@ -315,6 +330,7 @@ pub(crate) struct Channels {
 /// What the path has been seen to carry.
 struct Path {
     limit_bytes: usize,
+    bulk: Bulk,
     shortest_round_trip: Option<Duration>,
     /// What SCTP held when it was last looked at.
     in_transport: usize,
@@ -323,10 +339,49 @@ struct Path {
     bytes_per_second: f64,
 }
 
+/// How much bulk data may be under way.
+struct Bulk {
+    limit_bytes: usize,
+    since: Option<Instant>,
+    delivered: usize,
+    last: Option<Instant>,
+}
+
+impl Bulk {
+    fn new() -> Self {
+        Self {
+            limit_bytes: FIRST_BULK_LIMIT_BYTES,
+            since: None,
+            delivered: 0,
+            last: None,
+        }
+    }
+
+    fn observe(&mut self, delivered: usize, is_empty: bool, round_trip: Duration, now: Instant) {
+        self.delivered += delivered;
+        let last = self.last.replace(now).unwrap_or(now);
+        if is_empty && now.saturating_duration_since(last) > BULK_MEASURING_TIME {
+            // Who sends little says nothing about the path.
+            self.limit_bytes = self.limit_bytes.max(FIRST_BULK_LIMIT_BYTES);
+            (self.since, self.delivered) = (None, 0);
+            return;
+        }
+        let since = *self.since.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed >= BULK_MEASURING_TIME.max(round_trip) {
+            let per_second = self.delivered as f64 / elapsed.as_secs_f64();
+            let bytes = 2.0 * per_second * round_trip.max(BULK_TIME).as_secs_f64();
+            self.limit_bytes = (bytes as usize).clamp(BULK_LIMIT_BYTES.0, BULK_LIMIT_BYTES.1);
+            (self.since, self.delivered) = (Some(now), 0);
+        }
+    }
+}
+
 impl Path {
     fn new() -> Self {
         Self {
             limit_bytes: TRANSPORT_LIMIT_BYTES.0,
+            bulk: Bulk::new(),
             shortest_round_trip: None,
             in_transport: 0,
             measured_since: None,
@@ -345,8 +400,11 @@ impl Path {
 
     /// SCTP holds this much now.
     fn observe(&mut self, in_transport: usize, now: Instant) {
-        self.delivered += self.in_transport.saturating_sub(in_transport);
+        let delivered = self.in_transport.saturating_sub(in_transport);
+        self.delivered += delivered;
         self.in_transport = in_transport;
+        let round_trip = self.shortest_round_trip.unwrap_or_default();
+        self.bulk.observe(delivered, in_transport == 0, round_trip, now);
         let since = *self.measured_since.get_or_insert(now);
         let round_trip = self
             .shortest_round_trip
@@ -458,6 +516,8 @@ impl Channels {
     /// Channels that were full and have room again.
     pub fn writable(&mut self, rtc: &mut Rtc) -> Vec<u32> {
         let queue_bytes = self.path.queue_bytes();
+        let bulk_limit = &self.table.bulk_limit_bytes;
+        bulk_limit.store(self.path.bulk.limit_bytes, Ordering::Relaxed);
         let open = self.channels.iter().filter(|channel| channel.open);
         open.filter_map(|channel| {
             let in_transport = channel.in_transport(rtc);
@@ -568,6 +628,33 @@ mod tests {
             Err(PeerError::EmptyMessage(reliable.number()))
         );
         assert!(matches!(table.get(99), Err(PeerError::UnknownChannel(99))));
+    }
+
+    #[test]
+    fn bulk_data_fills_the_path_and_no_more() {
+        let begun = Instant::now();
+        let at = |milliseconds| begun + Duration::from_millis(milliseconds);
+        let round_trip = Duration::from_millis(20);
+        let limit_at_rate = |bytes_per_ms: usize| {
+            let mut bulk = Bulk::new();
+            for number in 0..200 {
+                bulk.observe(bytes_per_ms, false, round_trip, at(number));
+            }
+            bulk.limit_bytes
+        };
+        assert_eq!(Bulk::new().limit_bytes, FIRST_BULK_LIMIT_BYTES);
+        assert_eq!(limit_at_rate(100), BULK_LIMIT_BYTES.0);
+        assert!((390_000..420_000).contains(&limit_at_rate(10_000)));
+        assert_eq!(limit_at_rate(100_000), BULK_LIMIT_BYTES.1);
+        // Nothing under way: the path may have become better.
+        let mut bulk = Bulk::new();
+        bulk.observe(0, false, round_trip, at(0));
+        bulk.observe(0, false, round_trip, at(200));
+        assert_eq!(bulk.limit_bytes, BULK_LIMIT_BYTES.0);
+        bulk.observe(0, true, round_trip, at(201));
+        assert_eq!(bulk.limit_bytes, BULK_LIMIT_BYTES.0);
+        bulk.observe(0, true, round_trip, at(300));
+        assert_eq!(bulk.limit_bytes, FIRST_BULK_LIMIT_BYTES);
     }
 
     fn waiting(sender: &ChannelSender) -> Vec<u8> {

@@ -308,6 +308,10 @@ impl Peer {
         self.data_tracks.set(label, receivers.collect());
     }
 
+    fn bulk_limit(&self) -> usize {
+        self.channels.bulk_limit_bytes()
+    }
+
     fn dropped_messages(&self, channel: u32) -> PyResult<u64> {
         let sender = self.channels.get(channel).map_err(engine_error)?;
         Ok(sender.dropped_messages())

@@ -225,6 +225,7 @@ impl Sfu {
             ("nacks_sent", counters.nacks_sent),
             ("plis_received", counters.plis_received),
             ("plis_sent", counters.plis_sent),
+            ("messages_displaced", counters.messages_displaced),
             ("data_track_packets_sent", counters.data_track_packets_sent),
             ("data_track_packets_dropped", counters.data_track_packets_dropped),
             ("transports", counters.transports),

@@ -232,3 +232,28 @@ fn a_slow_path_is_filled_and_its_queue_is_not_overrun_for_long() {
     let packets = pair.sides[0].packets_sent - before;
     assert!(packets < total / 1172 * 11 / 10, "{packets} packets");
 }
+
+#[test]
+fn an_offered_window_bounds_what_is_on_its_way_and_may_open_and_close() {
+    let mut pair = Pair::connected(5);
+    pair.link.delay = Duration::from_millis(10);
+    pair.open(0, 0, ReliabilityType::Reliable, false);
+    let total = 2_000_000;
+    (0..200).for_each(|_| pair.write(0, 0, &[7; 10_000]));
+    pair.run_for(Duration::from_millis(100));
+    pair.association(1).limit_receive_window(0);
+    // What was offered still arrives; then one chunk at a time, to learn of a window that opens.
+    pair.run_for(Duration::from_millis(200));
+    let stopped_at = pair.sides[1].message_bytes;
+    assert!(stopped_at < total);
+    pair.run_for(Duration::from_secs(10));
+    assert!(pair.sides[1].message_bytes < stopped_at + 200_000);
+    // 64 KiB a round trip of 20 ms.
+    let before = pair.sides[1].message_bytes;
+    pair.association(1).limit_receive_window(64 * 1024);
+    pair.run_for(Duration::from_millis(200));
+    let arrived = pair.sides[1].message_bytes - before;
+    assert!((200_000..=800_000).contains(&arrived), "{arrived} bytes");
+    pair.association(1).limit_receive_window(u32::MAX);
+    pair.run_until(LONG, |pair| pair.sides[1].message_bytes == total);
+}

@@ -6,6 +6,7 @@ use std::time::Instant;
 use greenroom_transport::{ChannelId, IceState, Transport};
 
 use crate::bandwidth::Bandwidth;
+use crate::data_frames::FrameQueue;
 use crate::down_track::Retired;
 use crate::egress::Egress;
 use crate::handles::{Handle, HandleMap};
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     pub data_track_channel: Option<ChannelId>,
     /// By the publisher's handle: who gets its data track.
     pub data_tracks: HandleMap<Vec<DataSubscription>>,
+    /// Frames of others' data tracks, for this peer.
+    pub data_frames: FrameQueue,
     /// Of the publisher's bundle.
     pub extensions: ExtensionIds,
     pub feedback: FeedbackGenerator,
@@ -68,6 +71,7 @@ impl Connection {
             down_by_ssrc: HandleMap::default(),
             data_track_channel: None,
             data_tracks: HandleMap::default(),
+            data_frames: FrameQueue::default(),
             extensions: ExtensionIds::default(),
             feedback: FeedbackGenerator::new(now),
             feedback_ssrc: 0,

@@ -45,6 +45,7 @@ pub mod vp8_munger;
 
 mod bandwidth;
 mod connection;
+mod data_frames;
 
 pub use demultiplexer::RouteChange;
 pub use error::{Result, SfuError};

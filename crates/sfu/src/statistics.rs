@@ -33,6 +33,8 @@ pub struct SfuStatistics {
     pub plis_received: u64,
     /// Key frame requests to publishers.
     pub plis_sent: u64,
+    /// Messages of lossy data channels that newer ones displaced.
+    pub messages_displaced: u64,
     /// Packets of data tracks to subscribers.
     pub data_track_packets_sent: u64,
     /// Those that a subscriber did not get: its channel was full, or not open.
@@ -79,6 +81,7 @@ impl std::ops::AddAssign for SfuStatistics {
             nacks_sent,
             plis_received,
             plis_sent,
+            messages_displaced,
             data_track_packets_sent,
             data_track_packets_dropped,
             send_errors,
@@ -101,6 +104,7 @@ impl std::ops::AddAssign for SfuStatistics {
         self.nacks_sent += nacks_sent;
         self.plis_received += plis_received;
         self.plis_sent += plis_sent;
+        self.messages_displaced += messages_displaced;
         self.data_track_packets_sent += data_track_packets_sent;
         self.data_track_packets_dropped += data_track_packets_dropped;
         self.send_errors += send_errors;

@@ -34,8 +34,16 @@ pub const DEFAULT_MAX_MESSAGE_SIZE_BYTES: u32 = 65_536;
 /// The most that protection adds to an RTP packet, in bytes.
 pub const RTP_OVERHEAD_BYTES: usize = srtp::MAX_OVERHEAD_BYTES;
 
-/// How many bytes may wait on a reliable channel before [`Transport::send_message`] returns false.
-pub const MAX_BUFFERED_RELIABLE_BYTES: usize = 4 * 1024 * 1024;
+/// How many bytes may wait on a reliable channel, beside those that SCTP has, before [`Transport::send_message`] returns
+/// false. What is urgent waits behind them.
+pub const MAX_QUEUED_RELIABLE_BYTES: usize = 512 * 1024;
 
-/// How many bytes may wait on a lossy channel before [`Transport::send_message`] returns false.
+/// A channel that refused a message is writable again when this many bytes of its queue have gone: what waits elsewhere follows
+/// little by little, also on a slow path.
+pub const WRITABLE_STEP_BYTES: usize = 64 * 1024;
+
+/// How many bytes a lossy channel may hold, those in SCTP included, before its oldest that wait make room for new ones.
 pub const MAX_BUFFERED_LOSSY_BYTES: usize = 256 * 1024;
+
+/// What the peer may send before it is read: see [`Transport::limit_receive_window`].
+pub const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;

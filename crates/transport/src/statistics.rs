@@ -35,6 +35,8 @@ pub struct TransportStatistics {
     pub overflowed_packets: u64,
     /// Data channel messages accepted for sending.
     pub messages_sent: u64,
+    /// Messages of lossy channels that newer ones displaced.
+    pub messages_displaced: u64,
     /// Data channel messages delivered.
     pub messages_received: u64,
     /// Incoming data channel messages refused: too large, or of an unknown kind.

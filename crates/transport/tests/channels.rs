@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use common::{Network, Pair};
 use greenroom_transport::{
-    ChannelConfig, ChannelId, MAX_BUFFERED_LOSSY_BYTES, MAX_BUFFERED_RELIABLE_BYTES, TransportError,
-    TransportEvent,
+    ChannelConfig, ChannelId, MAX_BUFFERED_LOSSY_BYTES, MAX_QUEUED_RELIABLE_BYTES, TransportError,
+    TransportEvent, WRITABLE_STEP_BYTES,
 };
 
 const LONG: Duration = Duration::from_secs(120);
@@ -115,7 +115,7 @@ fn a_thousand_messages_arrive_in_order_despite_loss_and_reordering() {
         loss: 0.05,
     };
     let expected: Vec<Vec<u8>> = (0..1000u32)
-        .map(|number| number.to_be_bytes().repeat(1 + number as usize % 700))
+        .map(|number| number.to_be_bytes().repeat(1 + number as usize % 200))
         .collect();
     for message in &expected {
         assert!(pair.sides[0].send_message(ours, message).expect("send"));
@@ -167,28 +167,66 @@ fn drop_on_a_lossy_channel(ordered: bool) {
 
 #[test]
 fn a_full_channel_refuses_and_says_when_it_is_writable() {
-    for (config, bound) in [
-        (reliable("full"), MAX_BUFFERED_RELIABLE_BYTES),
-        (lossy("full"), MAX_BUFFERED_LOSSY_BYTES),
-    ] {
-        let mut pair = Pair::connected(5);
-        let [ours, theirs] = open(&mut pair, 0, config);
-        let message = vec![7; 32 * 1024];
-        let mut sent = 0;
-        while pair.sides[0].send_message(ours, &message).expect("send") {
-            sent += 1;
-        }
-        assert_eq!(sent, bound / message.len());
-        assert_eq!(pair.sides[0].buffered_amount(ours), bound);
-        pair.run_until(LONG, |pair| {
-            pair.events[0].contains(&TransportEvent::ChannelWritable(ours))
-        });
-        assert!(pair.sides[0].buffered_amount(ours) <= bound / 2);
-        assert!(pair.sides[0].send_message(ours, &message).expect("send"));
-        pair.run_for(Duration::from_secs(30));
-        assert_eq!(messages(&pair.events[1], theirs).len(), sent + 1);
-        assert_eq!(pair.sides[0].buffered_amount(ours), 0);
+    let mut pair = Pair::connected(5);
+    let [ours, theirs] = open(&mut pair, 0, reliable("full"));
+    let message = vec![7; 32 * 1024];
+    let mut sent = 0;
+    while pair.sides[0].send_message(ours, &message).expect("send") {
+        sent += 1;
     }
+    assert_eq!(sent, MAX_QUEUED_RELIABLE_BYTES / message.len());
+    assert_eq!(pair.sides[0].queued_amount(ours), MAX_QUEUED_RELIABLE_BYTES);
+    pair.run_until(LONG, |pair| {
+        pair.events[0].contains(&TransportEvent::ChannelWritable(ours))
+    });
+    assert!(pair.sides[0].queued_amount(ours) <= MAX_QUEUED_RELIABLE_BYTES - WRITABLE_STEP_BYTES);
+    assert!(pair.sides[0].send_message(ours, &message).expect("send"));
+    pair.run_for(Duration::from_secs(30));
+    assert_eq!(messages(&pair.events[1], theirs).len(), sent + 1);
+    assert_eq!(pair.sides[0].buffered_amount(ours), 0);
+}
+
+#[test]
+fn on_a_full_lossy_channel_the_oldest_make_room() {
+    let mut pair = Pair::connected(5);
+    let [ours, theirs] = open(&mut pair, 0, lossy("full"));
+    let message = |number: u8| vec![number; 32 * 1024];
+    for number in 0..20 {
+        assert!(pair.sides[0].send_message(ours, &message(number)).expect("send"));
+    }
+    assert_eq!(pair.sides[0].buffered_amount(ours), MAX_BUFFERED_LOSSY_BYTES);
+    assert_eq!(pair.sides[0].statistics().messages_displaced, 12);
+    pair.run_for(Duration::from_secs(1));
+    let expected: Vec<_> = (12..20).map(message).collect();
+    assert!(messages(&pair.events[1], theirs) == expected);
+}
+
+#[test]
+fn a_closed_receive_window_stops_the_peer_and_an_open_one_starts_it_at_once() {
+    let mut pair = Pair::connected(7);
+    let [ours, theirs] = open(&mut pair, 0, reliable("window"));
+    let message = vec![7; 16 * 1024];
+    let fill = |pair: &mut Pair| while pair.sides[0].send_message(ours, &message).expect("send") {};
+    let arrived = |pair: &Pair| messages(&pair.events[1], theirs).len() * 16 * 1024;
+    fill(&mut pair);
+    pair.run_for(Duration::from_millis(50));
+    pair.sides[1].limit_receive_window(0);
+    fill(&mut pair);
+    pair.run_for(Duration::from_secs(1));
+    let stopped_at = arrived(&pair);
+    fill(&mut pair);
+    pair.run_for(Duration::from_secs(5));
+    assert!(
+        arrived(&pair) - stopped_at <= 96 * 1024,
+        "a chunk now and then, to ask"
+    );
+    let before = arrived(&pair);
+    pair.sides[1].limit_receive_window(64 * 1024);
+    pair.run_for(Duration::from_millis(200));
+    assert!(
+        arrived(&pair) - before > 256 * 1024,
+        "without waiting for a timeout"
+    );
 }
 
 #[test]

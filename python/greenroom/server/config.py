@@ -69,8 +69,8 @@ class Limits:
     data_message_bytes: int = 65_535
     """A larger data packet is dropped and counted."""
     data_backlog_bytes: int = 64 * 1024 * 1024
-    """Reliable data waiting for one slow receiver; beyond it, packets for that receiver are dropped and
-    counted.
+    """Reliable data waiting for one slow receiver; beyond it, packets of those who sent most of it are dropped
+    for that receiver and counted.
     """
     replay_bytes: int = 1024 * 1024
     """Reliable data kept in a room for participants whose channels are not open yet; the oldest goes first and is

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 from livekit.protocol import models
 
+from .data_flow import SenderFlow
 from .data_sender import LOSSY, RELIABLE
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class _Cached:
 
     sender_sid: str
     sequence: int
+    flow: SenderFlow
     destinations: frozenset[str]
     encoded: bytes
 
@@ -113,9 +115,9 @@ class DataRouter:
                 missed = True
                 self._missed.setdefault(receiver.sid, {}).setdefault(sender.sid, sequence)
             else:
-                receiver.data.send(label, encoded)
+                receiver.data.send(label, encoded, sender.flow)
         if missed:
-            self._keep(_Cached(sender.sid, sequence, destinations | destination_sids, encoded))
+            self._keep(_Cached(sender.sid, sequence, sender.flow, destinations | destination_sids, encoded))
 
     def _is_repeated_nonce(self, nonce: bytes) -> bool:
         if len(nonce) != NONCE_BYTES:
@@ -152,7 +154,7 @@ class DataRouter:
             if first is None or cached.sequence < first:
                 continue
             if not cached.destinations or cached.destinations & {receiver.identity, receiver.sid}:
-                receiver.data.send(RELIABLE, cached.encoded)
+                receiver.data.send(RELIABLE, cached.encoded, cached.flow)
         self.forget(receiver)
 
     def forget(self, participant: Participant) -> None:

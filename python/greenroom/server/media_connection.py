@@ -184,6 +184,16 @@ class MediaConnection:
             _logger.debug("data packet of %d bytes dropped: %s", len(message), error)
             return True
 
+    def release(self, messages: int, bytes: int) -> None:
+        """So many messages were handled: the client may send as much anew."""
+        if not self.closed:
+            self.transport.release(messages, bytes)
+
+    def limit_receive_window(self, bytes: int) -> None:
+        """Let the client send at most so much ahead from now on."""
+        if not self.closed:
+            self.transport.limit_receive_window(bytes)
+
     def _on_event(self, kind: int, payload: Any) -> None:
         if self.closed:
             return

@@ -120,8 +120,10 @@ class Metrics(RoomListener, Collector):
         names = ("service", "method", "status", "code")
         help_ = "Calls of the server API."
         yield _family("livekit_node_twirp_request_status", help_, self._requests, *names)
-        yield from _traffic_families(self._traffic())
-        refused: _Values = {(kind,): count for kind, count in sorted(self._rooms.counters.items())}
+        traffic = self._traffic()
+        yield from _traffic_families(traffic)
+        counts = self._rooms.counters + Counter(data_dropped_lossy_full=traffic.get("messages_displaced", 0))
+        refused: _Values = {(kind,): count for kind, count in sorted(counts.items())}
         help_ = "Requests, messages and packets turned away, webhooks and the like, by kind."
         yield _family("greenroom_events_total", help_, refused, "kind")
 

@@ -14,6 +14,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 
 from . import ids, tokens
+from .data_flow import SenderFlow
 from .data_sender import RELIABLE, DataSender
 from .data_subscriptions import DataSubscriptions
 from .data_tracks import DataTracks
@@ -95,6 +96,7 @@ class Participant:
         )
         tcp_only = room.ways.of(self.identity) is Way.TCP
         self.publisher.connection.tcp_only = self.subscriber.connection.tcp_only = tcp_only
+        self.flow = SenderFlow(self.publisher.connection)
         self.data = DataSender(self._send_data, room.config.limits, room.counters)
         self.data.on_established = lambda: room.data.established(self)
         self.calls = ServerCalls(lambda packet: self.data.send(RELIABLE, packet))
@@ -390,6 +392,7 @@ class Participant:
     def data_received(self, label: str, message: bytes) -> None:
         """A message came on one of the client's channels."""
         self.room.data.receive(self, label, message)
+        self.flow.handled(len(message))
 
     # ---- the end ----
 
@@ -407,6 +410,7 @@ class Participant:
         self.data_subscriptions.close()
         self.calls.close()
         self.data.close()
+        self.flow.close()
         self.publisher.end_tracks()
         self.subscriber.stop_negotiating()
         self.publications.clear()

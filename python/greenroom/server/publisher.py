@@ -230,9 +230,7 @@ class PublisherConnection:
 
     def _on_channel_message(self, payload: tuple[int, bytes]) -> None:
         channel, message = payload
-        label = self._channels.get(channel)
-        if label is not None:
-            self._participant.data_received(label, message)
+        self._participant.data_received(self._channels.get(channel, ""), message)
 
     def end_tracks(self) -> None:
         """Stop receiving whatever is published."""

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use greenroom_transport::{MAX_BUFFERED_LOSSY_BYTES, MAX_BUFFERED_RELIABLE_BYTES};
+use greenroom_transport::{MAX_BUFFERED_LOSSY_BYTES, MAX_QUEUED_RELIABLE_BYTES, WRITABLE_STEP_BYTES};
 
 /// What `send` found.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,11 +16,33 @@ pub enum Admission {
 #[derive(Debug, Default)]
 struct Gate {
     limit: usize,
+    reliable: bool,
     /// Bytes on their way to the worker.
     waiting: usize,
-    /// Bytes in the transport when it was last looked at.
-    buffered: usize,
+    /// What the transport held when it was last looked at.
+    in_transport: Held,
     refused: bool,
+}
+
+impl Gate {
+    /// What counts against the limit. A lossy channel makes room for what is newest itself.
+    fn held(&self) -> usize {
+        self.waiting
+            + if self.reliable {
+                self.in_transport.queued
+            } else {
+                0
+            }
+    }
+}
+
+/// Bytes that a transport holds of one channel.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Held {
+    /// Waiting for room in SCTP.
+    pub queued: usize,
+    /// With those that are not acknowledged.
+    pub buffered: usize,
 }
 
 /// The channels of one transport.
@@ -35,12 +57,13 @@ impl ChannelGates {
     /// The channel can be sent on.
     pub fn open(&self, channel: u32, reliable: bool) {
         let limit = if reliable {
-            MAX_BUFFERED_RELIABLE_BYTES
+            MAX_QUEUED_RELIABLE_BYTES
         } else {
             MAX_BUFFERED_LOSSY_BYTES
         };
         self.lock().entry(channel).or_insert_with(|| Gate {
             limit,
+            reliable,
             ..Gate::default()
         });
     }
@@ -56,7 +79,7 @@ impl ChannelGates {
         let Some(gate) = gates.get_mut(&channel) else {
             return Admission::Unknown;
         };
-        let held = gate.waiting + gate.buffered;
+        let held = gate.held();
         if held > 0 && held + length > gate.limit {
             gate.refused = true;
             return Admission::Full;
@@ -73,20 +96,23 @@ impl ChannelGates {
     }
 
     /// The transport holds this much. True when a channel that refused has room again.
-    pub fn refresh(&self, channel: u32, buffered: usize) -> bool {
+    pub fn refresh(&self, channel: u32, in_transport: Held) -> bool {
         let mut gates = self.lock();
         let Some(gate) = gates.get_mut(&channel) else {
             return false;
         };
-        gate.buffered = buffered;
-        let writable = gate.refused && gate.waiting + buffered <= gate.limit / 2;
+        gate.in_transport = in_transport;
+        let writable = gate.refused && gate.held() + WRITABLE_STEP_BYTES <= gate.limit;
         gate.refused &= !writable;
         writable
     }
 
     /// Bytes not yet acknowledged. None for an unknown channel.
-    pub fn held(&self, channel: u32) -> Option<usize> {
-        self.lock().get(&channel).map(|gate| gate.waiting + gate.buffered)
+    pub fn buffered(&self, channel: u32) -> Option<usize> {
+        let gates = self.lock();
+        gates
+            .get(&channel)
+            .map(|gate| gate.waiting + gate.in_transport.buffered)
     }
 }
 
@@ -97,29 +123,48 @@ pub type SharedGates = Arc<ChannelGates>;
 mod tests {
     use super::*;
 
+    fn queued(bytes: usize) -> Held {
+        Held {
+            queued: bytes,
+            buffered: bytes + 1000,
+        }
+    }
+
     #[test]
-    fn a_full_channel_refuses_until_it_is_half_empty() {
+    fn a_full_channel_refuses_until_it_has_room() {
         let gates = ChannelGates::default();
         assert_eq!(gates.admit(1, 10), Admission::Unknown);
-        gates.open(1, false);
-        let limit = MAX_BUFFERED_LOSSY_BYTES;
+        gates.open(1, true);
+        let limit = MAX_QUEUED_RELIABLE_BYTES;
         assert_eq!(gates.admit(1, limit), Admission::Admitted);
         assert_eq!(gates.admit(1, 1), Admission::Full);
         gates.handed_over(1, limit);
-        assert!(!gates.refresh(1, limit));
-        assert_eq!(gates.held(1), Some(limit));
-        assert!(gates.refresh(1, limit / 2));
-        assert!(!gates.refresh(1, 0), "told once");
+        assert!(!gates.refresh(1, queued(limit)));
+        assert_eq!(gates.buffered(1), Some(limit + 1000));
+        assert!(!gates.refresh(1, queued(limit - 1)), "byte by byte");
+        assert!(gates.refresh(1, queued(limit - WRITABLE_STEP_BYTES)));
+        assert!(!gates.refresh(1, queued(0)), "told once");
         assert_eq!(gates.admit(1, 1), Admission::Admitted);
         gates.close(1);
-        assert_eq!(gates.held(1), None);
+        assert_eq!(gates.buffered(1), None);
     }
 
     #[test]
     fn a_message_larger_than_the_limit_goes_alone() {
         let gates = ChannelGates::default();
-        gates.open(1, false);
-        assert_eq!(gates.admit(1, MAX_BUFFERED_LOSSY_BYTES * 2), Admission::Admitted);
+        gates.open(1, true);
+        assert_eq!(gates.admit(1, MAX_QUEUED_RELIABLE_BYTES * 2), Admission::Admitted);
         assert_eq!(gates.admit(1, 1), Admission::Full);
+    }
+
+    #[test]
+    fn a_lossy_channel_is_full_only_of_what_the_worker_has_not_seen() {
+        let gates = ChannelGates::default();
+        gates.open(1, false);
+        gates.refresh(1, queued(MAX_BUFFERED_LOSSY_BYTES));
+        assert_eq!(gates.admit(1, MAX_BUFFERED_LOSSY_BYTES), Admission::Admitted);
+        assert_eq!(gates.admit(1, 1), Admission::Full);
+        gates.handed_over(1, MAX_BUFFERED_LOSSY_BYTES);
+        assert_eq!(gates.admit(1, 1), Admission::Admitted);
     }
 }

@@ -5,15 +5,22 @@ use std::time::Instant;
 
 use greenroom_net::{Endpoint, EventPort, Payload, Transmit, TransmitQueue};
 use greenroom_sfu::{Handle, Sfu, SfuEvent};
-use greenroom_transport::{ChannelId, IceState, TransportEvent};
+use greenroom_transport::{ChannelId, IceState, RECEIVE_WINDOW_BYTES, TransportEvent};
 
-use super::channels::SharedGates;
+use super::channels::{Held, SharedGates};
 use super::shards::Place;
 use crate::event_kinds;
+
+/// What a message counts for beside its bytes, until it is released.
+const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
 struct Member {
     gates: SharedGates,
     failed: bool,
+    /// Bytes of messages reported and not released.
+    unreleased: usize,
+    /// The most that the peer is to be offered, as the owner says.
+    window: u32,
     /// Admitted messages that the transport had no room for, per channel.
     backlog: HashMap<u32, VecDeque<Vec<u8>>>,
 }
@@ -64,6 +71,8 @@ impl SfuEndpoint {
             Member {
                 gates,
                 failed: false,
+                unreleased: 0,
+                window: RECEIVE_WINDOW_BYTES,
                 backlog: HashMap::new(),
             },
         );
@@ -114,9 +123,7 @@ impl SfuEndpoint {
                 ),
             }
             // Counted in the transport before it is discounted here: never too low.
-            member
-                .gates
-                .refresh(channel, self.sfu.buffered_amount(handle, ChannelId(channel)));
+            member.gates.refresh(channel, held(&self.sfu, handle, channel));
             member.gates.handed_over(channel, data.len());
             queue.pop_front();
         }
@@ -129,8 +136,7 @@ impl SfuEndpoint {
             let Some(member) = transports.get(handle) else {
                 return false;
             };
-            let buffered = sfu.buffered_amount(*handle, ChannelId(*channel));
-            if member.gates.refresh(*channel, buffered) {
+            if member.gates.refresh(*channel, held(sfu, *handle, *channel)) {
                 port.push(
                     *handle,
                     event_kinds::CHANNEL_WRITABLE,
@@ -138,8 +144,33 @@ impl SfuEndpoint {
                 );
             }
             let waiting = member.backlog.get(channel).is_some_and(|queue| !queue.is_empty());
-            waiting || member.gates.held(*channel).is_some_and(|held| held > 0)
+            waiting || member.gates.buffered(*channel).is_some_and(|bytes| bytes > 0)
         });
+    }
+
+    /// The owner is done with so many messages, of so many bytes together.
+    pub fn release(&mut self, handle: Handle, messages: usize, bytes: usize) {
+        if let Some(member) = self.transports.get_mut(&handle) {
+            let released = bytes.saturating_add(messages.saturating_mul(MESSAGE_OVERHEAD_BYTES));
+            member.unreleased = member.unreleased.saturating_sub(released);
+        }
+        self.offer_window(handle);
+    }
+
+    /// The most that the peer is to be offered from now on.
+    pub fn limit_receive_window(&mut self, handle: Handle, bytes: u32) {
+        if let Some(member) = self.transports.get_mut(&handle) {
+            member.window = bytes;
+        }
+        self.offer_window(handle);
+    }
+
+    fn offer_window(&mut self, handle: Handle) {
+        if let Some(member) = self.transports.get(&handle) {
+            let unreleased = u32::try_from(member.unreleased).unwrap_or(u32::MAX);
+            let left = RECEIVE_WINDOW_BYTES.saturating_sub(unreleased);
+            self.sfu.limit_receive_window(handle, left.min(member.window));
+        }
     }
 
     /// A message was refused: the channel is looked at until it has room.
@@ -217,10 +248,11 @@ impl SfuEndpoint {
                 (event_kinds::FAILED, Payload::Text(reason))
             }
             TransportEvent::ChannelOpen { id, label } => {
-                member.gates.open(id.0, true);
+                member.gates.open(id.0, !self.sfu.is_lossy(handle, id));
                 (event_kinds::CHANNEL_OPEN, Payload::Channel(id.0, label))
             }
             TransportEvent::ChannelMessage { id, data } => {
+                member.unreleased += data.len() + MESSAGE_OVERHEAD_BYTES;
                 (event_kinds::CHANNEL_MESSAGE, Payload::Message(id.0, data))
             }
             TransportEvent::ChannelClosed(id) => {
@@ -232,10 +264,23 @@ impl SfuEndpoint {
             TransportEvent::ChannelWritable(id) => return self.flush(handle, id.0, now),
             TransportEvent::Rtp(_) | TransportEvent::Rtcp(_) => return,
         };
-        if !self.port.push(handle, kind, payload) {
+        let is_message = kind == event_kinds::CHANNEL_MESSAGE;
+        let pushed = self.port.push(handle, kind, payload);
+        if is_message {
+            self.offer_window(handle);
+        }
+        if !pushed {
             // The owner does not read its events: the port has told it that this failed.
             self.close_transport(handle, now);
         }
+    }
+}
+
+fn held(sfu: &Sfu, handle: Handle, channel: u32) -> Held {
+    let channel = ChannelId(channel);
+    Held {
+        queued: sfu.queued_amount(handle, channel),
+        buffered: sfu.buffered_amount(handle, channel),
     }
 }
 

@@ -189,11 +189,27 @@ impl SfuTransport {
 
     fn buffered_amount(&self, channel: u32) -> PyResult<usize> {
         self.open()?;
-        let held = self.gates.held(channel);
+        let held = self.gates.buffered(channel);
         held.ok_or_else(|| {
             engine_error(format_args!(
                 "data channel {channel} does not exist or is closed; open a new one"
             ))
+        })
+    }
+
+    fn release(&self, messages: usize, bytes: usize) -> PyResult<()> {
+        self.open()?;
+        let handle = self.handle;
+        post(&self.worker, "SfuTransport", move |endpoint, _| {
+            endpoint.release(handle, messages, bytes)
+        })
+    }
+
+    fn limit_receive_window(&self, bytes: u32) -> PyResult<()> {
+        self.open()?;
+        let handle = self.handle;
+        post(&self.worker, "SfuTransport", move |endpoint, _| {
+            endpoint.limit_receive_window(handle, bytes)
         })
     }
 

@@ -56,16 +56,16 @@ impl Acknowledging {
             timers.set(Timer::Acknowledgement, now + BUNDLING_DELAY);
         }
     }
-
-    /// A closed window that opens again is told at once.
-    pub(super) fn window_grew(&mut self, window: u32, whole: u32) {
-        if self.window.is_some_and(|told| told < whole / 4) && window >= whole / 2 {
-            self.is_due = true;
-        }
-    }
 }
 
 impl Association {
+    /// A window that was nearly closed and opens again is told at once, not byte by byte.
+    pub(super) fn window_grew(&mut self) {
+        let (window, whole) = (self.receive_window(), self.config.receive_buffer_bytes);
+        let is_due = |told: u32| told < whole / 4 && window >= (2 * told).max(whole / 16);
+        self.acknowledging.is_due |= self.acknowledging.window.is_some_and(is_due);
+    }
+
     /// Adds an acknowledgement when it is due.
     pub(super) fn write_sack(&mut self, writer: &mut PacketWriter) {
         if !std::mem::take(&mut self.acknowledging.is_due) || self.peer.tag == 0 {

@@ -61,10 +61,19 @@ impl Association {
         }
     }
 
-    /// Bytes that may still arrive.
+    /// Bytes that the peer is told it may send.
     pub(super) fn receive_window(&self) -> u32 {
-        let held = u32::try_from(self.received_bytes).unwrap_or(u32::MAX);
-        self.config.receive_buffer_bytes.saturating_sub(held)
+        let most = self.config.receive_buffer_bytes.min(self.offered_bytes);
+        most.saturating_sub(self.held_bytes())
+    }
+
+    /// Whether there is no room for what arrives.
+    fn is_full(&self) -> bool {
+        self.held_bytes() >= self.config.receive_buffer_bytes
+    }
+
+    fn held_bytes(&self) -> u32 {
+        u32::try_from(self.received_bytes).unwrap_or(u32::MAX)
     }
 
     fn handle_data(&mut self, data: Data) {
@@ -76,7 +85,7 @@ impl Association {
             return;
         }
         let is_next = data.tsn == self.received.cumulative().wrapping_add(1);
-        if self.receive_window() == 0 {
+        if self.is_full() {
             // What is next may make a message whole, within reason; everything else has to come again.
             if !is_next {
                 self.acknowledging.is_due = true;

@@ -107,6 +107,8 @@ pub struct Association {
     received: Received,
     /// Payload bytes that arrived and are not read.
     received_bytes: usize,
+    /// The most that the peer is offered to send.
+    offered_bytes: u32,
     acknowledging: Acknowledging,
 
     resetting: Resetting,
@@ -162,6 +164,7 @@ impl Association {
             wants_forward: false,
             received: Received::default(),
             received_bytes: 0,
+            offered_bytes: config.receive_buffer_bytes,
             acknowledging: Acknowledging::default(),
             resetting: Resetting::starting_at(first_tsn),
             timers: Timers::default(),
@@ -238,6 +241,13 @@ impl Association {
     /// What the peer accepts; 0 is unlimited.
     pub fn set_max_send_message_size(&mut self, bytes: u32) {
         self.max_send_bytes = if bytes == 0 { u32::MAX } else { bytes } as usize;
+    }
+
+    /// Offers the peer no more than this many bytes to send, whatever there is room for: 0 stops it once it has heard.
+    /// What it was offered before is taken all the same. At first as much as there is room for.
+    pub fn limit_receive_window(&mut self, bytes: u32) {
+        self.offered_bytes = bytes;
+        self.window_grew();
     }
 
     /// Payload bytes of all streams that are not sent yet: what waits for the congestion window.

@@ -25,9 +25,7 @@ impl Association {
         let message = stream.reassembly.read();
         if let Some(message) = &message {
             self.received_bytes -= message.len();
-            let window = self.receive_window();
-            self.acknowledging
-                .window_grew(window, self.config.receive_buffer_bytes);
+            self.window_grew();
         }
         Ok(message)
     }

@@ -1,7 +1,7 @@
 //! Data tracks through the unit: a publisher's packets go to each subscriber with the handle changed.
 //!
-//! A subscriber that is behind loses whole frames, the ones that come while its channel is full: no time is spent on
-//! parts of frames that can't be completed.
+//! A subscriber that is behind loses whole frames (`data_frames`): no time is spent on parts of frames that can't be
+//! completed.
 
 use greenroom_datatrack::{read_handle, write_handle};
 use greenroom_transport::ChannelId;
@@ -10,10 +10,8 @@ use super::Sfu;
 use crate::error::Result;
 use crate::handles::Handle;
 
-/// A frame that begins while a subscriber's channel holds more than this is dropped for it.
-const WAITING_LIMIT_BYTES: usize = 128 * 1024;
-/// Of the first byte of a packet: it begins a frame.
-const START: u8 = 1 << 4;
+/// Packets wait while a subscriber's channel holds more than this; it would drop the oldest of more than 256 KiB.
+const CHANNEL_BYTES: usize = 192 * 1024;
 
 /// One subscription of one data track.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +19,6 @@ pub(crate) struct DataSubscription {
     transport: Handle,
     /// What the subscriber knows the track by.
     handle: u16,
-    /// What comes up to the next start of a frame is dropped.
-    skipping: bool,
 }
 
 impl Sfu {
@@ -52,7 +48,6 @@ impl Sfu {
         let subscription = DataSubscription {
             transport: subscriber,
             handle,
-            skipping: true,
         };
         let tracks = &mut self.connection(publisher)?.data_tracks;
         tracks
@@ -69,9 +64,15 @@ impl Sfu {
         };
         let key = u64::from(published_handle);
         if let Some(subscriptions) = connection.data_tracks.get_mut(&key) {
-            subscriptions.retain(|subscription| subscription.transport != subscriber);
+            let ended = subscriptions.extract_if(.., |subscription| subscription.transport == subscriber);
+            let handles: Vec<u16> = ended.map(|subscription| subscription.handle).collect();
             if subscriptions.is_empty() {
                 connection.data_tracks.remove(&key);
+            }
+            if let Some(connection) = self.connections.get_mut(&subscriber) {
+                handles
+                    .iter()
+                    .for_each(|handle| connection.data_frames.forget(*handle));
             }
         }
     }
@@ -95,13 +96,9 @@ impl Sfu {
         let Some(mut subscriptions) = taken else {
             return; // nobody wants it
         };
-        for subscription in &mut subscriptions {
+        for subscription in &subscriptions {
             write_handle(&mut packet, subscription.handle);
-            if self.send_data_track(subscription, &packet) {
-                self.statistics.data_track_packets_sent += 1;
-            } else {
-                self.statistics.data_track_packets_dropped += 1;
-            }
+            self.queue_data_track(*subscription, &packet);
         }
         // Subscriptions whose transport has gone, go.
         subscriptions.retain(|subscription| self.connections.contains_key(&subscription.transport));
@@ -112,27 +109,37 @@ impl Sfu {
         }
     }
 
-    fn send_data_track(&mut self, subscription: &mut DataSubscription, packet: &[u8]) -> bool {
-        let Some(connection) = self.connections.get_mut(&subscription.transport) else {
-            return false;
+    fn queue_data_track(&mut self, subscription: DataSubscription, packet: &[u8]) {
+        let connection = self.connections.get_mut(&subscription.transport);
+        let Some(connection) =
+            connection.filter(|connection| connection.data_track_channel.is_some() && !connection.failed)
+        else {
+            self.statistics.data_track_packets_dropped += 1;
+            return;
         };
-        let Some(channel) = connection.data_track_channel.filter(|_| !connection.failed) else {
-            return false;
-        };
-        if packet[0] & START != 0 {
-            subscription.skipping = connection.transport.buffered_amount(channel) > WAITING_LIMIT_BYTES;
-        }
-        if subscription.skipping {
-            return false;
-        }
-        let sent = connection
-            .transport
-            .send_message(channel, packet)
-            .unwrap_or(false);
-        subscription.skipping = !sent;
-        if sent {
+        connection.data_frames.push(subscription.handle, packet.to_vec());
+        self.statistics.data_track_packets_dropped += connection.data_frames.take_dropped();
+        if self.send_data_tracks(subscription.transport) {
             self.mark_dirty(subscription.transport);
         }
-        sent
+    }
+
+    /// Packets of data tracks that wait, while there is room in the channel. Whether any were sent.
+    pub(super) fn send_data_tracks(&mut self, subscriber: Handle) -> bool {
+        let mut any = false;
+        while let Some(connection) = self.connections.get_mut(&subscriber)
+            && let Some(channel) = connection.data_track_channel
+            && !connection.data_frames.is_empty()
+            && connection.transport.buffered_amount(channel) <= CHANNEL_BYTES
+            && let Some(packet) = connection.data_frames.next()
+        {
+            any = true;
+            if connection.transport.send_message(channel, &packet).is_ok() {
+                self.statistics.data_track_packets_sent += 1;
+            } else {
+                self.statistics.data_track_packets_dropped += 1;
+            }
+        }
+        any
     }
 }

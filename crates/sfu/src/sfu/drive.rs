@@ -85,8 +85,11 @@ impl Sfu {
                 self.demultiplexer.sent(&transmit.contents, handle);
                 return Some(transmit);
             }
+            self.send_data_tracks(handle);
             self.dirty.pop();
-            connection.dirty = false;
+            if let Some(connection) = self.connections.get_mut(&handle) {
+                connection.dirty = false;
+            }
             if self.closing.contains(&handle) {
                 self.closing.retain(|other| *other != handle);
                 if let Some(gone) = self.connections.remove(&handle) {

@@ -141,7 +141,11 @@ impl Sfu {
         data: &[u8],
         now: Instant,
     ) -> Result<bool> {
-        let outcome = self.connection(handle)?.transport.send_message(channel, data);
+        let transport = &mut self.connection(handle)?.transport;
+        let before = transport.statistics().messages_displaced;
+        let outcome = transport.send_message(channel, data);
+        let displaced = transport.statistics().messages_displaced - before;
+        self.statistics.messages_displaced += displaced;
         self.drain(handle, now);
         Ok(outcome?)
     }
@@ -151,6 +155,27 @@ impl Sfu {
         self.connections
             .get(&handle)
             .map_or(0, |connection| connection.transport.buffered_amount(channel))
+    }
+
+    /// Bytes queued that SCTP does not have yet; 0 for an unknown one.
+    pub fn queued_amount(&self, handle: Handle, channel: ChannelId) -> usize {
+        self.connections
+            .get(&handle)
+            .map_or(0, |connection| connection.transport.queued_amount(channel))
+    }
+
+    /// Whether messages of a channel may get lost.
+    pub fn is_lossy(&self, handle: Handle, channel: ChannelId) -> bool {
+        let connection = self.connections.get(&handle);
+        connection.is_some_and(|connection| connection.transport.is_lossy(channel))
+    }
+
+    /// What the peer is offered to send; see [`Transport::limit_receive_window`]. Does nothing for an unknown one.
+    pub fn limit_receive_window(&mut self, handle: Handle, bytes: u32) {
+        if let Some(connection) = self.connections.get_mut(&handle) {
+            connection.transport.limit_receive_window(bytes);
+            self.mark_dirty(handle);
+        }
     }
 
     /// Counters of a transport, its ICE state, round trip and (local, remote) addresses in use.

@@ -23,7 +23,8 @@ impl Transport {
     }
 
     /// Queues one binary message. `false` means full: nothing was queued and
-    /// [`TransportEvent::ChannelWritable`] follows. Allowed before the channel is open. The message
+    /// [`TransportEvent::ChannelWritable`] follows. A lossy channel is never full: the oldest messages that
+    /// wait make room. Allowed before the channel is open. The message
     /// leaves with the next [`Transport::handle_timeout`], which [`Transport::poll_timeout`] asks for
     /// at once, or with the next packet from the peer: many messages are sent together.
     ///
@@ -31,14 +32,32 @@ impl Transport {
     /// [`TransportError::UnknownChannel`] and [`TransportError::MessageTooLarge`].
     pub fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<bool> {
         self.is_now_known = false;
-        let is_queued = self.sctp.send_message(id, data)?;
+        let (is_queued, displaced) = self.sctp.send_message(id, data)?;
         self.statistics.messages_sent += u64::from(is_queued);
+        self.statistics.messages_displaced += displaced;
         Ok(is_queued)
     }
 
     /// How many bytes wait on the channel, sent but unacknowledged ones included.
     pub fn buffered_amount(&self, id: ChannelId) -> usize {
         self.sctp.buffered_bytes(id)
+    }
+
+    /// How many bytes wait on the channel for room in SCTP.
+    pub fn queued_amount(&self, id: ChannelId) -> usize {
+        self.sctp.queued_bytes(id)
+    }
+
+    /// Whether messages of the channel may get lost; not so for an unknown one.
+    pub fn is_lossy(&self, id: ChannelId) -> bool {
+        self.sctp.is_lossy(id)
+    }
+
+    /// Offers the peer to send this many bytes on all channels together before they are read, at most
+    /// [`crate::RECEIVE_WINDOW_BYTES`]. 0 stops it a round trip later; what it was offered before still arrives.
+    pub fn limit_receive_window(&mut self, bytes: u32) {
+        self.is_now_known = false;
+        self.sctp.limit_receive_window(bytes);
     }
 
     /// Moves the channels on: their packets go through DTLS, one record each. Done only when events

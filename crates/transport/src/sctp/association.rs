@@ -43,6 +43,7 @@ pub(crate) struct Sctp {
     is_over: bool,
     is_client: bool,
     max_receive_bytes: usize,
+    receive_window_bytes: u32,
     max_send_bytes: usize,
     channels: BTreeMap<ChannelId, Channel>,
     by_stream: BTreeMap<u16, ChannelId>,
@@ -64,6 +65,7 @@ impl Sctp {
             is_over: false,
             is_client: false,
             max_receive_bytes,
+            receive_window_bytes: u32::MAX,
             max_send_bytes: crate::DEFAULT_MAX_MESSAGE_SIZE_BYTES as usize,
             channels: BTreeMap::new(),
             by_stream: BTreeMap::new(),
@@ -81,6 +83,17 @@ impl Sctp {
         self.max_send_bytes = bytes as usize;
         if let Some(association) = &mut self.association {
             association.set_max_send_message_size(bytes);
+        }
+    }
+
+    /// The most that the peer is offered to send from now on.
+    pub(crate) fn limit_receive_window(&mut self, bytes: u32) {
+        if self.receive_window_bytes != bytes {
+            self.receive_window_bytes = bytes;
+            if let Some(association) = &mut self.association {
+                association.limit_receive_window(bytes);
+                self.has_work = true;
+            }
         }
     }
 
@@ -126,7 +139,8 @@ impl Sctp {
         self.has_work = true;
     }
 
-    pub(crate) fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<bool> {
+    /// Queues a message, or says that there is no room; gives also how many older ones it displaced.
+    pub(crate) fn send_message(&mut self, id: ChannelId, data: &[u8]) -> Result<(bool, u64)> {
         let channel = self
             .channels
             .get_mut(&id)
@@ -139,11 +153,20 @@ impl Sctp {
             });
         }
         if !channel.has_room_for(data.len()) {
-            return Ok(false);
+            return Ok((false, 0));
         }
+        let displaced = channel.displace(data.len());
         channel.enqueue(data);
         self.has_work = true;
-        Ok(true)
+        Ok((true, displaced))
+    }
+
+    pub(crate) fn is_lossy(&self, id: ChannelId) -> bool {
+        self.channels.get(&id).is_some_and(Channel::is_lossy)
+    }
+
+    pub(crate) fn queued_bytes(&self, id: ChannelId) -> usize {
+        self.channels.get(&id).map_or(0, Channel::queued_bytes)
     }
 
     pub(crate) fn buffered_bytes(&self, id: ChannelId) -> usize {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::dcep::{OpenMessage, Reliability};
 use crate::types::{ChannelConfig, ChannelId};
-use crate::{MAX_BUFFERED_LOSSY_BYTES, MAX_BUFFERED_RELIABLE_BYTES};
+use crate::{MAX_BUFFERED_LOSSY_BYTES, MAX_QUEUED_RELIABLE_BYTES, WRITABLE_STEP_BYTES};
 
 /// How many messages may precede the opening message of their channel (they are unordered then).
 const MAX_EARLY_MESSAGES: usize = 32;
@@ -83,12 +83,8 @@ impl Channel {
         self.open.reliability != Reliability::Reliable
     }
 
-    fn bound_bytes(&self) -> usize {
-        if self.is_lossy() {
-            MAX_BUFFERED_LOSSY_BYTES
-        } else {
-            MAX_BUFFERED_RELIABLE_BYTES
-        }
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     pub(crate) fn buffered_bytes(&self) -> usize {
@@ -97,16 +93,31 @@ impl Channel {
 
     /// Whether a message of this length fits; if not, the channel owes a sign of being writable again.
     pub(crate) fn has_room_for(&mut self, length: usize) -> bool {
-        let buffered = self.buffered_bytes();
         // A single message larger than the bound has to be possible, or it never is.
-        let has_room = buffered == 0 || buffered + length <= self.bound_bytes();
+        let has_room = self.is_lossy()
+            || self.queued_bytes == 0
+            || self.queued_bytes + length <= MAX_QUEUED_RELIABLE_BYTES;
         self.is_refusing |= !has_room;
         has_room
     }
 
-    /// Whether the channel has drained to half of its bound after refusing a message; says so once.
+    /// Drops the oldest messages that wait on a lossy channel, until one of this length fits or nothing waits. How
+    /// many it dropped.
+    pub(crate) fn displace(&mut self, length: usize) -> u64 {
+        let mut dropped = 0;
+        while self.is_lossy()
+            && self.buffered_bytes() + length > MAX_BUFFERED_LOSSY_BYTES
+            && self.dequeue().is_some()
+        {
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Whether there is room again after refusing a message; says so once.
     pub(crate) fn take_writable(&mut self) -> bool {
-        let is_writable = self.is_refusing && self.buffered_bytes() <= self.bound_bytes() / 2;
+        let is_writable =
+            self.is_refusing && self.queued_bytes <= MAX_QUEUED_RELIABLE_BYTES - WRITABLE_STEP_BYTES;
         self.is_refusing &= !is_writable;
         is_writable
     }
@@ -142,20 +153,20 @@ impl Channel {
 mod tests {
     use super::*;
 
-    fn lossy() -> Channel {
+    fn channel(max_retransmits: Option<u16>) -> Channel {
         let config = ChannelConfig {
-            label: "_lossy".to_owned(),
-            ordered: false,
-            max_retransmits: Some(0),
+            label: "label".to_owned(),
+            ordered: max_retransmits.is_none(),
+            max_retransmits,
         };
         Channel::ours(ChannelId(1), config)
     }
 
     #[test]
-    fn a_full_channel_refuses_and_reports_once_when_half_empty() {
-        let mut channel = lossy();
-        let message = vec![0; 64 * 1024];
-        for _ in 0..4 {
+    fn a_full_channel_refuses_and_reports_once_when_it_has_room() {
+        let mut channel = channel(None);
+        let message = vec![0; WRITABLE_STEP_BYTES / 2];
+        for _ in 0..MAX_QUEUED_RELIABLE_BYTES / message.len() {
             assert!(channel.has_room_for(message.len()));
             channel.enqueue(&message);
         }
@@ -170,7 +181,35 @@ mod tests {
 
     #[test]
     fn an_empty_channel_takes_a_message_of_any_size() {
-        let mut channel = lossy();
-        assert!(channel.has_room_for(10 * MAX_BUFFERED_LOSSY_BYTES));
+        assert!(channel(None).has_room_for(10 * MAX_QUEUED_RELIABLE_BYTES));
+        assert!(channel(Some(0)).has_room_for(10 * MAX_BUFFERED_LOSSY_BYTES));
+    }
+
+    #[test]
+    fn on_a_lossy_channel_the_latest_displace_the_oldest() {
+        let mut channel = channel(Some(0));
+        let length = MAX_BUFFERED_LOSSY_BYTES / 4;
+        let mut displaced = 0;
+        for number in 0..6 {
+            assert!(channel.has_room_for(length));
+            displaced += channel.displace(length);
+            channel.enqueue(&vec![number; length]);
+        }
+        assert_eq!(displaced, 2);
+        assert_eq!(
+            channel.queue.iter().map(|message| message[0]).collect::<Vec<_>>(),
+            [2, 3, 4, 5]
+        );
+        // All that it may hold is in SCTP: what is newest waits, alone.
+        channel.in_association_bytes = MAX_BUFFERED_LOSSY_BYTES;
+        assert_eq!(channel.displace(length), 4);
+        assert_eq!(channel.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn reliable_messages_are_never_displaced() {
+        let mut channel = channel(None);
+        channel.enqueue(&vec![0; MAX_QUEUED_RELIABLE_BYTES]);
+        assert_eq!(channel.displace(MAX_QUEUED_RELIABLE_BYTES), 0);
     }
 }

@@ -118,6 +118,9 @@ class FakePeer:
         self.ice_ufrag = f"ufrag{self.restarts}"
         return self.ice_ufrag, self.ice_pwd
 
+    def bulk_limit(self) -> int:
+        return 768 * 1024
+
     def buffered_amount(self, channel: int) -> int:
         return self.unacknowledged
 

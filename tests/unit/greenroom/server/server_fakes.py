@@ -111,6 +111,9 @@ class FakeTransport:
         self.bandwidth_policy = (True, False)
         self.bandwidth_limit_bps: int | None = None
         self.full = False
+        self.released = (0, 0)
+        """Messages, bytes."""
+        self.windows: list[int] = []
         self.restarts = 0
         self.closed = False
 
@@ -145,6 +148,12 @@ class FakeTransport:
 
     def set_bandwidth_limit(self, limit_bps: int | None) -> None:
         self.bandwidth_limit_bps = limit_bps
+
+    def release(self, messages: int, bytes: int) -> None:
+        self.released = (self.released[0] + messages, self.released[1] + bytes)
+
+    def limit_receive_window(self, bytes: int) -> None:
+        self.windows.append(bytes)
 
     def set_data_track_channel(self, channel: int) -> None:
         self.data_track_channels.append(channel)

@@ -7,12 +7,11 @@ use sctp_proto::{
 };
 
 use super::{PEER, Sctp};
+use crate::RECEIVE_WINDOW_BYTES;
 use crate::certificate::DTLS_MTU_BYTES;
 
 /// DTLS record header, nonce and tag, and the SCTP headers around a payload, all rounded up.
 const OVERHEAD_BYTES: usize = 72;
-/// What the peer may have in flight; also the largest message that can be refused without more ado.
-const RECEIVE_BUFFER_BYTES: u32 = 1024 * 1024;
 const INITIAL_TIMEOUT_MS: u64 = 500;
 /// Above the 200 ms by which a peer may delay its acknowledgements.
 const MINIMUM_TIMEOUT_MS: u64 = 400;
@@ -47,7 +46,7 @@ impl Sctp {
     fn transport_config(&self) -> TransportConfig {
         // Whole messages are refused one by one above our limit, as long as they fit into the
         // buffer; only larger ones end the association.
-        let receive_bytes = RECEIVE_BUFFER_BYTES.max(2 * self.max_receive_bytes as u32);
+        let receive_bytes = RECEIVE_WINDOW_BYTES.max(2 * self.max_receive_bytes as u32);
         TransportConfig::default()
             .with_max_receive_buffer_size(receive_bytes)
             .with_max_receive_message_size(receive_bytes)
@@ -61,6 +60,7 @@ impl Sctp {
 
     pub(super) fn adopt(&mut self, handle: AssociationHandle, mut association: Association) {
         association.set_max_send_message_size(u32::try_from(self.max_send_bytes).unwrap_or(u32::MAX));
+        association.limit_receive_window(self.receive_window_bytes);
         self.handle = handle;
         self.association = Some(association);
     }
