@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from room_tools import GREEN, Ear, Events, Rooms, camera, microphone, wait_for_picture, within
+from room_tools import GREEN, Ear, Events, Rooms, camera, microphone, running, wait_for_picture, within
 from tcp_proxy import TcpProxy
 
 from livekit import rtc
@@ -260,6 +261,50 @@ async def _drained(stream: rtc.AudioStream) -> bool:
     async for _ in stream:
         pass
     return True
+
+
+async def test_data_tracks_go_on(pair: Pair) -> None:
+    """What it publishes and what it reads, through a resume and a restart. Others see a restart as leaving and coming."""
+    ours = await within(pair.room.local_participant.publish_data_track(name="ours"))
+    theirs = await within(pair.other.local_participant.publish_data_track(name="theirs"))
+    reading = (await pair.events.wait("data_track_published"))[0].subscribe()
+    read = (await pair.other_events.wait("data_track_published"))[0].subscribe()
+    await within(_frame_arrives(ours, read, b"at first"))
+    await within(_frame_arrives(theirs, reading, b"at first"))
+    await pair.room.simulate_scenario(Scenario.SIMULATE_SIGNAL_RECONNECT)
+    await pair.events.wait("reconnected")
+    await within(_frame_arrives(ours, read, b"after a resume"))
+    await within(_frame_arrives(theirs, reading, b"after a resume"))
+    await pair.room.simulate_scenario(Scenario.SIMULATE_FULL_RECONNECT)
+    await pair.events.wait("reconnected", count=2)
+    await within(_frame_arrives(theirs, reading, b"after a restart"))
+    (again,) = await pair.other_events.wait("data_track_published", count=2)
+    assert again.info.name == "ours"
+    assert await within(read.read()) is None
+    read = again.subscribe()
+    await within(_frame_arrives(ours, read, b"after a restart"))
+    for stream in (read, reading):
+        stream.close()
+
+
+async def _frame_arrives(local: rtc.LocalDataTrack, stream: rtc.DataTrackStream, payload: bytes) -> None:
+    """Push it until it is read: frames are lost while the server does not know who wants them."""
+
+    async def read() -> None:
+        while (frame := await stream.read()) is not None:
+            if frame.payload == payload:
+                return
+        raise AssertionError(f"the stream ended before {payload!r}")
+
+    async with running(_push(local, payload)):
+        await read()
+
+
+async def _push(local: rtc.LocalDataTrack, payload: bytes) -> None:
+    while True:
+        with contextlib.suppress(rtc.PushFrameError):
+            local.try_push(rtc.DataTrackFrame(payload))
+        await asyncio.sleep(0.02)
 
 
 async def test_a_simulated_loss_of_signalling_is_resumed(pair: Pair) -> None:

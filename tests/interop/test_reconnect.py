@@ -12,7 +12,7 @@ from reconnect_cases import *  # noqa: F403 - the tests
 from room_tools import Ear, Rooms, microphone, within
 from tcp_proxy import TcpProxy
 
-from livekit import rtc
+from livekit import api, rtc
 from livekit.rtc.room import proto_room
 
 from .peers import official_sdk_python
@@ -112,6 +112,22 @@ async def test_the_official_sdk_restarts_when_its_session_is_gone(
     await events.wait("track_subscribed", count=2)
     assert room.remote_participants["official"].track_publications
     assert client.events.count("reconnecting") == 1
+
+
+async def test_data_of_a_server_sdk_reaches_the_official_sdk(
+    official: tuple[OfficialClient, TcpProxy, Rooms], embedded: RoomServer
+) -> None:
+    """It answers each packet with what it said."""
+    _, _, rooms = official
+    _, events = await rooms.join("us")
+    async with api.LiveKitAPI(embedded.url, embedded.api_key, embedded.api_secret) as client:
+        await client.room.send_data(
+            api.SendDataRequest(
+                room=rooms.name, data=b"from a server", kind=0, destination_identities=["official"]
+            )
+        )
+    packet = (await events.wait("data_received"))[0]
+    assert (packet.data, packet.participant.identity) == (b"from a server", "official")
 
 
 _RESUMED = ["reconnecting", "reconnected"]

@@ -92,7 +92,8 @@ class LocalDataTracks:
         future: asyncio.Future[models.DataTrackInfo] = asyncio.get_running_loop().create_future()
         self._waiting[handle] = (request, future)
         try:
-            self._session.send("publish_data_track_request", request)
+            # Asked for while the session is settled, or as a part of joining anew: it must not wait for the end of that.
+            self._session.send("publish_data_track_request", request, urgent=True)
             return await wait_future(future, RESPONSE_TIMEOUT_S)
         except asyncio.TimeoutError as error:
             raise PublishDataTrackError(

@@ -67,7 +67,7 @@ class FakeSession:
     def emit(self, event: str, argument: Any) -> None:
         self.events.append((event, argument))
 
-    def send(self, kind: str, message: Any) -> None:
+    def send(self, kind: str, message: Any, *, urgent: bool = False) -> None:
         self.sent.append((kind, message))
         self.was_sent.set()
 
