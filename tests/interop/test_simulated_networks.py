@@ -121,8 +121,6 @@ async def show_noise(source: rtc.VideoSource, width: int, height: int) -> None:
 
 
 async def test_a_subscriber_with_little_bandwidth_gets_a_smaller_picture(rooms: Rooms) -> None:
-    if rooms.server.name == "livekit-server":
-        pytest.skip("on a busy machine livekit-server keeps the higher layer: to be looked into")
     sender, _ = await rooms.join("sender")
     viewer, events = await rooms.join("viewer")
     source = rtc.VideoSource(640, 360)
@@ -133,7 +131,9 @@ async def test_a_subscriber_with_little_bandwidth_gets_a_smaller_picture(rooms: 
         track, *_ = await events.wait("track_subscribed")
         stream = rtc.VideoStream(track)
         try:
-            await wait_for_picture(stream, size=(640, 360))
+            # livekit-server shares a limit among layers whose rates it knows by then, and does not look again.
+            for _ in range(75):
+                await wait_for_picture(stream, size=(640, 360))
             _limit(viewer, 100_000)
             await wait_for_picture(stream, size=(320, 180), limit_s=30)
             _limit(viewer, 0)
