@@ -115,6 +115,16 @@ async def show(
         await asyncio.sleep(1 / frames_per_second)
 
 
+async def show_noise(source: rtc.VideoSource, width: int, height: int) -> None:
+    """A picture that takes all the bits it may have, until cancelled."""
+    random = np.random.default_rng(1)
+    while True:
+        pixels = random.integers(0, 256, (height // 8, width // 8, 4), np.uint8)
+        large = pixels.repeat(8, axis=0).repeat(8, axis=1)
+        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, large.tobytes()))
+        await asyncio.sleep(1 / 15)
+
+
 def colour_of(frame: rtc.VideoFrame) -> tuple[float, float, float]:
     rgba = np.frombuffer(frame.convert(rtc.VideoBufferType.RGBA).data, np.uint8).reshape(-1, 4)
     red, green, blue = rgba[:, :3].mean(axis=0)

@@ -1,4 +1,4 @@
-"""A UDP relay on loopback in front of a server's media port, which a test can block or make lossy."""
+"""A UDP relay on loopback in front of a server's media port, which a test can block, or make lossy or narrow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, cast
 
 RELAY_ADDRESS = "127.0.0.2"
 """Another loopback address than the server's, so that the port can be the same."""
+QUEUE_S = 0.3
+"""What a narrow link holds back; more is lost."""
 
 
 class UdpRelay:
@@ -19,6 +21,8 @@ class UdpRelay:
         self._random = random.Random(seed)
         self.blocked = False
         self.loss = 0.0
+        self.down_bps = 0.0
+        """What each client can receive, in bits a second; 0: no limit."""
         self.dropped = 0
         """Of what clients sent; `lost` counts both ways."""
         self.lost = 0
@@ -67,11 +71,24 @@ class UdpRelay:
         return loses
 
     async def _open(self, client: Any, data: bytes) -> None:
-        def back(answer: bytes, _: Any) -> None:
-            if not self.blocked and not self._loses():
-                self._front.sendto(answer, client)
+        loop = asyncio.get_running_loop()
+        free_at = 0.0
 
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        def back(answer: bytes, _: Any) -> None:
+            nonlocal free_at
+            if self.blocked or self._loses():
+                return
+            if not self.down_bps:
+                self._front.sendto(answer, client)
+                return
+            begins = max(free_at, loop.time())
+            if begins > loop.time() + QUEUE_S:
+                self.lost += 1
+                return
+            free_at = begins + len(answer) * 8 / self.down_bps
+            loop.call_at(free_at, self._late, answer, client)
+
+        transport, _ = await loop.create_datagram_endpoint(
             lambda: _Receiver(back), remote_addr=("127.0.0.1", self._port)
         )
         way = cast(asyncio.DatagramTransport, transport)
@@ -80,6 +97,10 @@ class UdpRelay:
         else:
             self._ways[client] = way
         self._ways[client].sendto(data)
+
+    def _late(self, answer: bytes, client: Any) -> None:
+        if not self._front.is_closing():
+            self._front.sendto(answer, client)
 
 
 class _Receiver(asyncio.DatagramProtocol):

@@ -1,4 +1,4 @@
-"""Chromium and our SDK behind a bad network: a relay that loses packets both ways, as its seed says."""
+"""Chromium and our SDK behind a bad network: a relay that loses packets both ways, as its seed says, or a narrow one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from room_tools import Ear, Events, microphone, wait_for_picture, within
+from room_tools import Ear, Events, microphone, running, show_noise, wait_for_picture, within
 from udp_relay import RELAY_ADDRESS, UdpRelay
 
 import greenroom
@@ -83,3 +83,29 @@ async def watch(events: Events) -> tuple[int, float]:
         frames, gap_s, last = frames + 1, max(gap_s, now - last), now
     await stream.aclose()
     return frames, gap_s
+
+
+@modes
+async def test_a_narrow_link_gets_a_smaller_picture_that_does_not_stand_still(
+    behind: tuple[UdpRelay, BrowserRooms], mode: dict[str, Any]
+) -> None:
+    relay, rooms = behind
+    alice, _ = await rooms.join("alice")
+    page = await rooms.browse("browser", prepare="hideAddresses", **mode)
+    source = rtc.VideoSource(640, 360)
+    async with running(show_noise(source, 640, 360)):
+        await within(
+            alice.local_participant.publish_track(
+                rtc.LocalVideoTrack.create_video_track("noise", source),
+                rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=True),
+            )
+        )
+        assert await page.call("see", "alice", "camera", {"size": (640, 360), "frames": 60}) is not None
+        relay.down_bps = 300_000
+        assert await page.call("see", "alice", "camera", {"size": (320, 180), "frames": 30}) is not None
+        await page.call("longestGap", "alice")
+        assert await page.call("see", "alice", "camera", {"size": (320, 180), "frames": 60}) is not None
+        assert await page.call("longestGap", "alice") < 1000
+        relay.down_bps = 0
+        assert await page.call("see", "alice", "camera", {"size": (640, 360), "frames": 30}) is not None
+    await source.aclose()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from livekit.protocol import rtc as proto
-from room_tools import Ear, Events, Rooms, microphone, running, wait_for_picture
+from room_tools import Ear, Events, Rooms, microphone, running, show_noise, wait_for_picture
 from turn_server import PASSWORD, USERNAME, TurnServer, turn_server
 
 import greenroom
@@ -108,16 +106,6 @@ async def _hears(events: Events, hz: float, count: int) -> None:
     stream = rtc.AudioStream(track)
     await Ear(stream).wait_for_tone(hz)
     await stream.aclose()
-
-
-async def show_noise(source: rtc.VideoSource, width: int, height: int) -> None:
-    """A picture that takes all the bits it may have, until cancelled."""
-    random = np.random.default_rng(1)
-    while True:
-        pixels = random.integers(0, 256, (height // 8, width // 8, 4), np.uint8)
-        large = pixels.repeat(8, axis=0).repeat(8, axis=1)
-        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, large.tobytes()))
-        await asyncio.sleep(1 / 15)
 
 
 async def test_a_subscriber_with_little_bandwidth_gets_a_smaller_picture(rooms: Rooms) -> None:
