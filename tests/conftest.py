@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator
 import pytest
 from descriptors import open_descriptors
 
-pytest.register_assert_rewrite("event_cases", "reconnect_cases", "room_cases", "room_tools", "section_cases")
+pytest.register_assert_rewrite(
+    "bulk_cases", "event_cases", "reconnect_cases", "room_cases", "room_tools", "section_cases"
+)
 
 _SETTLE_S = 5.0
 """Worker threads free sockets just after `close` has returned."""

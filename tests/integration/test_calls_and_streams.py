@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from bulk_cases import *  # noqa: F403 - the tests
 from room_tools import Events, Rooms, microphone, within
 
 import greenroom
@@ -77,41 +78,6 @@ async def test_many_calls_at_once_while_a_file_is_under_way(rooms: Rooms, tmp_pa
     received, error, digest = await within(collected.results.get())
     assert (error, received.stream_id) == ("", info.stream_id)
     assert digest == hashlib.sha256(content).digest()
-
-
-async def test_calls_are_not_stuck_behind_a_hundred_megabytes(rooms: Rooms) -> None:
-    first, _, second, _ = await pair(rooms)
-    second.local_participant.register_rpc_method("echo", lambda data: data.payload)
-    received, flowing = 0, asyncio.Event()
-
-    async def read(reader: rtc.ByteStreamReader) -> None:
-        nonlocal received
-        async for piece in reader:
-            received += len(piece)
-            if received > 3_000_000:
-                flowing.set()
-
-    reading: list[asyncio.Future[None]] = []
-    second.register_byte_stream_handler("bulk", lambda r, _: reading.append(asyncio.ensure_future(read(r))))
-    total = 100_000_000
-    writer = await first.local_participant.stream_bytes("bulk", total_size=total, topic="bulk")
-    writing = asyncio.ensure_future(writer.write(bytes(total)))
-    await within(flowing.wait())
-    for number in range(10):
-        answer = await within(
-            first.local_participant.perform_rpc(
-                destination_identity="second", method="echo", payload=str(number)
-            )
-        )
-        assert answer == str(number)
-    # All came back while most of the stream was still to be sent.
-    assert not writing.done()
-    assert received < total / 2
-    writing.cancel()
-    await asyncio.wait([writing])
-    await writer.aclose(reason="enough")
-    with pytest.raises(rtc.StreamError, match="enough"):
-        await within(reading[0])
 
 
 async def test_a_call_in_both_directions_with_a_long_answer(rooms: Rooms) -> None:
