@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use greenroom_transport::{MAX_BUFFERED_LOSSY_BYTES, MAX_QUEUED_RELIABLE_BYTES, WRITABLE_STEP_BYTES};
+use greenroom_transport::{MAX_QUEUED_RELIABLE_BYTES, WRITABLE_STEP_BYTES};
+
+/// Of lossy messages on their way to the worker, where the newest displace the oldest. So much is there only while the
+/// worker stands still; then the newest are refused.
+const MAX_LOSSY_UNDER_WAY_BYTES: usize = 4 * 1024 * 1024;
 
 /// What `send` found.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ impl ChannelGates {
         let limit = if reliable {
             MAX_QUEUED_RELIABLE_BYTES
         } else {
-            MAX_BUFFERED_LOSSY_BYTES
+            MAX_LOSSY_UNDER_WAY_BYTES
         };
         self.lock().entry(channel).or_insert_with(|| Gate {
             limit,
@@ -161,10 +165,10 @@ mod tests {
     fn a_lossy_channel_is_full_only_of_what_the_worker_has_not_seen() {
         let gates = ChannelGates::default();
         gates.open(1, false);
-        gates.refresh(1, queued(MAX_BUFFERED_LOSSY_BYTES));
-        assert_eq!(gates.admit(1, MAX_BUFFERED_LOSSY_BYTES), Admission::Admitted);
+        gates.refresh(1, queued(MAX_LOSSY_UNDER_WAY_BYTES));
+        assert_eq!(gates.admit(1, MAX_LOSSY_UNDER_WAY_BYTES), Admission::Admitted);
         assert_eq!(gates.admit(1, 1), Admission::Full);
-        gates.handed_over(1, MAX_BUFFERED_LOSSY_BYTES);
+        gates.handed_over(1, MAX_LOSSY_UNDER_WAY_BYTES);
         assert_eq!(gates.admit(1, 1), Admission::Admitted);
     }
 }
