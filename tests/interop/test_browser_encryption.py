@@ -119,9 +119,9 @@ async def test_what_the_server_sends_holds_nothing_of_the_sound(
     await page.call("join", rooms.server.url, rooms.token("eve"))
     captured = {}
     for name, options in (("clear", None), ("secret", encrypted("passphrase"))):
-        alice, _ = await rooms.join("alice", options)
+        alice, _ = await rooms.join(name, options)
         async with microphone(alice, 1000):
-            frames = await page.call("rawFrames", "alice", "audio", 100)
+            frames = await page.call("rawFrames", name, "audio", 100)
             captured[name] = [frame for frame in frames if frame != SERVER_SILENCE]
         await alice.disconnect()
     assert all(frame.endswith("0c00") and len(frame) > 60 for frame in captured["secret"])
@@ -153,9 +153,9 @@ async def test_what_the_server_sends_holds_nothing_of_the_picture(
     await page.call("join", rooms.server.url, rooms.token("eve"))
     pieces: dict[str, list[bytes]] = {}
     for name, options, trailer in (("clear", None, 0), ("secret", encrypted("material"), 20)):
-        alice, _ = await rooms.join("alice", options)
+        alice, _ = await rooms.join(name, options)
         async with card(alice, codec=codec):
-            frames = await page.call("rawFrames", "alice", "video", 60)
+            frames = await page.call("rawFrames", name, "video", 60)
         await alice.disconnect()
         if name == "secret":
             # The first track ends with pictures of livekit-server's own, of a few pixels.
