@@ -212,7 +212,8 @@ async def test_a_failing_handler_is_logged_and_stops_nothing(
         await two_events.wait("participant_connected")
         await within(room.local_participant.publish_data(b"alive"))
         await two_events.wait("data_received")
-    assert later == ["two", "three"]
+    # livekit-server may tell of both at once, in any order.
+    assert sorted(later) == ["three", "two"]
     assert "participant_connected" in caplog.text
     assert "broken handler" in caplog.text
 
