@@ -61,9 +61,12 @@ def _ipv6_addresses() -> list[str]:
 
 
 def media_addresses(host: str, configured: tuple[str, ...]) -> list[str]:
-    """Where media is received: what was configured, else `host`, else every address of the machine."""
+    """Where media is received: what was configured, else `host`, else every address of the machine.
+
+    OSError when `host` can't be found, or the machine has no address in a configured network.
+    """
     if configured:
-        return list(configured)
+        return list(dict.fromkeys(address for entry in configured for address in _addresses_in(entry)))
     if host in _IPV6_WILDCARDS:
         return _ipv6_addresses() or local_addresses()
     if host in WILDCARDS:
@@ -71,9 +74,24 @@ def media_addresses(host: str, configured: tuple[str, ...]) -> list[str]:
     return [_address_of(host)]
 
 
+def _addresses_in(entry: str) -> list[str]:
+    """The address itself, or those of this machine in a network."""
+    if "/" not in entry:
+        return [entry]
+    network = ipaddress.ip_network(entry, strict=False)
+    own = local_addresses() if network.version == 4 else _ipv6_addresses()
+    found = [address for address in own if ipaddress.ip_address(address) in network]
+    if not found:
+        raise OSError(f"this machine has no address in {entry}; it has {', '.join(own) or 'none'}")
+    return found
+
+
 def _address_of(host: str) -> str:
     """Of a name that has several, an IPv4 one: it may have ::1 on a machine without IPv6."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise OSError(error.errno, f"can't listen on {host}: {error.strerror}") from error
     families = {family: str(address[0]) for family, *_, address in reversed(found)}
     return families.get(socket.AF_INET) or families[socket.AF_INET6]
 

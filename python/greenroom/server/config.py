@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from livekit.protocol.room import RoomConfiguration
 
@@ -109,6 +111,8 @@ class WebhookConfig:
         for url in self.urls:
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"webhook URL {url!r} must begin with http:// or https://")
+            if not urlsplit(url).hostname:
+                raise ValueError(f"webhook URL {url!r} names no host")
 
     def wants(self, event: str) -> bool:
         """Whether an event of that name is posted."""
@@ -152,7 +156,7 @@ class ServerConfig:
     media_shards: int = 0
     """How many worker threads forward, each a part of the rooms, behind one port; 0: one per worker thread of the engine."""
     media_addresses: tuple[str, ...] = ()
-    """Addresses that media is received on.
+    """Addresses that media is received on; a network (`10.0.0.0/8`) stands for the machine's addresses in it.
 
     Empty: `host`, or every address of the machine when it is a wildcard.
     """
@@ -208,19 +212,26 @@ class ServerConfig:
             if port is not None and not 0 <= port <= 65_535:
                 raise ValueError(f"{name} is {port}: it must be 0 (any) or 1 to 65535")
         if self.force_tcp and self.tcp_port is None:
-            raise ValueError("force_tcp is set but tcp_port is None: no media path would be left")
-        self._check_together(ports)
+            raise ValueError("force_tcp is set but tcp_port is off: no media path would be left")
+        for address in self.advertised_addresses:
+            ipaddress.ip_address(address)
+        for network in self.media_addresses:
+            ipaddress.ip_network(network, strict=False)
+        contradictions = [*self._shared_ports(ports), *self._what_does_not_fit()]
+        if contradictions:
+            raise ValueError("; ".join(contradictions))
 
-    def _check_together(self, ports: Mapping[str, int | None]) -> None:
+    def _shared_ports(self, ports: Mapping[str, int | None]) -> Iterator[str]:
         listening = [(name, port) for name, port in ports.items() if name != "udp_port" and port]
         for index, (name, port) in enumerate(listening):
             for other, other_port in listening[:index]:
                 if port == other_port:
-                    raise ValueError(f"{other} and {name} are both {port}: they must differ")
+                    yield f"{other} and {name} are both {port}: they must differ"
+
+    def _what_does_not_fit(self) -> Iterator[str]:
         if self.webhooks.urls and self.webhooks.api_key not in self.keys:
             known = ", ".join(self.keys)
-            raise ValueError(
-                f"webhooks.api_key is {self.webhooks.api_key!r}, which is none of the server's keys ({known})"
-            )
+            key = self.webhooks.api_key
+            yield f"the webhook api_key is {key!r}, which is none of the server's keys ({known})"
         if bool(self.prometheus.username) != bool(self.prometheus.password):
-            raise ValueError("prometheus.username and prometheus.password must be given together")
+            yield "prometheus.username and prometheus.password must be given together"

@@ -23,6 +23,8 @@ from .logs import LEVELS
 DEVELOPMENT_KEYS = {"devkey": "secret"}
 DEFAULT_PORTS = {"port": 7880, "tcp_port": 7881, "udp_port": 7882}
 DEFAULT_DRAIN_S = 20.0
+SECRET_LENGTH = 32
+"""Shorter secrets are warned of, as livekit-server does."""
 _ENVIRONMENT_PREFIX = "LIVEKIT_"
 _PARTS: Mapping[str, Any] = {
     "limits": Limits,
@@ -85,6 +87,7 @@ def load(
         given = (environment or {}).get(variable)
         if given:
             reading.take(path, _from_text(given), variable)
+    reading.warnings.extend(_misspelt_variables(environment or {}))
     for path, value in (flags or {}).items():
         if path not in KEYS:
             reading.problems.append(_unknown(path))
@@ -95,7 +98,7 @@ def load(
 
 def _parsed(body: str) -> Mapping[str, Any]:
     try:
-        parsed = yaml.safe_load(body)
+        parsed = yaml.load(body, _OnceOnly)
     except yaml.YAMLError as error:
         raise ConfigError(f"the configuration is no YAML: {' '.join(str(error).split())}") from error
     if parsed is None:
@@ -103,6 +106,21 @@ def _parsed(body: str) -> Mapping[str, Any]:
     if not isinstance(parsed, dict):
         raise ConfigError(f"the configuration must be a mapping of keys, not {type(parsed).__name__}")
     return parsed
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{key.value} is given twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _from_text(value: str) -> Any:
@@ -123,8 +141,19 @@ def _flattened(tree: Mapping[str, Any], reading: _Reading, prefix: str = "") -> 
             reading.warnings.append(f"{path} has no effect: {WITHOUT_EFFECT[path]}")
         elif _is_section(path) and (value is None or isinstance(value, dict)):
             yield from _flattened(value or {}, reading, f"{path}.")
+        elif _is_section(path):
+            reading.problems.append(f"{path} must be a section with keys of its own")
         else:
             reading.problems.append(_unknown(path))
+
+
+def _misspelt_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """LiveKit's clients have variables too: only what is hardly another's is told."""
+    known = {_ENVIRONMENT_PREFIX + path.upper().replace(".", "_"): path for path in KEYS}
+    for name in sorted(environment):
+        close = difflib.get_close_matches(name, known, 1, 0.92) if name not in known else []
+        if name.startswith(_ENVIRONMENT_PREFIX) and close:
+            yield f"{name} has no effect: there is no such variable (did you mean {close[0]}?)"
 
 
 def _is_section(path: str) -> bool:
@@ -164,6 +193,8 @@ def _assemble(reading: _Reading, defaults: Mapping[str, Any], overrides: Mapping
         reading.problems.append(str(error))
     if server is None or reading.problems:
         raise ConfigError("; ".join(" ".join(problem.split()) for problem in reading.problems))
+    if not file.get("development"):
+        reading.warnings.extend(_weak_secrets(server.keys))
     return Configuration(
         server,
         log_level=level,
@@ -171,6 +202,12 @@ def _assemble(reading: _Reading, defaults: Mapping[str, Any], overrides: Mapping
         drain_timeout_s=file.get("drain_timeout", DEFAULT_DRAIN_S),
         warnings=tuple(reading.warnings),
     )
+
+
+def _weak_secrets(keys: Mapping[str, str]) -> Iterator[str]:
+    for key, secret in keys.items():
+        if len(secret) < SECRET_LENGTH:
+            yield f"the secret of API key {key} has fewer than {SECRET_LENGTH} characters: it can be guessed"
 
 
 def _build_parts(parts: Mapping[str, dict[str, Any]], settings: dict[str, Any], reading: _Reading) -> None:
@@ -197,6 +234,8 @@ def _resolve(file: Mapping[str, Any], settings: dict[str, Any], reading: _Readin
     if file.get("development") and not settings.get("keys"):
         settings["keys"] = DEVELOPMENT_KEYS
     start, end = file.get("port_range_start"), file.get("port_range_end")
+    if end and not start:
+        reading.problems.append("rtc.port_range_end is set without rtc.port_range_start")
     if start and "udp_port" in reading.found:
         reading.problems.append("rtc.udp_port and rtc.port_range_start are both set: give one of them")
     elif start and end and end < start:

@@ -35,7 +35,7 @@ KEYS: Mapping[str, Key] = {
     "rtc.tcp_port": Key("tcp_port", values.port_or_off),
     "rtc.force_tcp": Key("force_tcp", values.flag),
     "rtc.node_ip": Key("advertised_addresses", values.addresses),
-    "rtc.ips.includes": Key("media_addresses", values.texts, scalar=False),
+    "rtc.ips.includes": Key("media_addresses", values.networks, scalar=False),
     "rtc.use_external_ip": Key("file.use_external_ip", values.flag),
     "rtc.stun_servers": Key("file.stun_servers", values.stun_servers, scalar=False),
     "rtc.turn_servers": Key("file.turn_servers", values.turn_servers, scalar=False),

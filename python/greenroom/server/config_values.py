@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from livekit.protocol.room import RoomConfiguration
 from .ice_servers import DEFAULT_LIFE_S, IceServer
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(:\d{1,5})?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 
 
@@ -49,13 +51,15 @@ def port_or_off(value: Any) -> int | None:
 def first_port(value: Any) -> int:
     """A port, or the first of a range (`7882-7892`, or start and end): all media goes through one port."""
     if isinstance(value, Mapping):
-        value = value.get("start")
-    if isinstance(value, str):
-        start, _, end = value.partition("-")
-        if not start.strip().isdigit() or (end and not end.strip().isdigit()):
-            raise ValueError("must be a port or a range like 7882-7892")
-        value = int(start)
-    return port(value)
+        value = f"{value.get('start')}-{value.get('end')}" if value.get("end") else value.get("start")
+    if not isinstance(value, str):
+        return port(value)
+    start, dash, end = (part.strip() for part in value.partition("-"))
+    if not start.isdigit() or not (end.isdigit() if dash else not end):
+        raise ValueError("must be a port or a range like 7882-7892")
+    if dash and port(int(end)) < int(start):
+        raise ValueError(f"is a range that ends, at {end}, below its start, {start}")
+    return port(int(start))
 
 
 def duration(value: Any) -> float:
@@ -89,7 +93,23 @@ def addresses(value: Any) -> tuple[str, ...]:
     """`v4`, `v4,v6`, or a mapping of ipv4 and ipv6."""
     if isinstance(value, Mapping):
         value = ",".join(str(value[key]) for key in ("ipv4", "ipv6") if value.get(key))
-    return tuple(part.strip() for part in text(value).split(",") if part.strip())
+    found = tuple(part.strip() for part in text(value).split(",") if part.strip())
+    for address in found:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ValueError(f"has {address!r}, which is no IP address") from None
+    return found
+
+
+def networks(value: Any) -> tuple[str, ...]:
+    """A list of addresses and of networks (`10.0.0.0/8`)."""
+    for network in texts(value):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise ValueError(f"has {network!r}, which is neither an IP address nor a network") from None
+    return texts(value)
 
 
 def key_pairs(value: Any) -> dict[str, str]:
@@ -108,6 +128,8 @@ def room_configurations(value: Any) -> dict[str, RoomConfiguration]:
         raise ValueError("must map names to room configurations")
     result = {}
     for name, settings in value.items():
+        if not isinstance(settings or {}, Mapping):
+            raise ValueError(f"{name}: must be a section of settings")
         try:
             result[str(name)] = json_format.ParseDict(settings or {}, RoomConfiguration())
         except (json_format.ParseError, TypeError, AttributeError) as error:
@@ -116,6 +138,9 @@ def room_configurations(value: Any) -> dict[str, RoomConfiguration]:
 
 
 def stun_servers(value: Any) -> tuple[IceServer, ...]:
+    for host in texts(value):
+        if not _HOST_AND_PORT.fullmatch(host):
+            raise ValueError(f"has {host!r}, which is no HOST:PORT")
     return tuple(IceServer((f"stun:{host}",)) for host in texts(value))
 
 
@@ -142,6 +167,8 @@ def _turn_server(entry: Any) -> IceServer:
     protocol = str(entry.get("protocol", "udp"))
     if protocol not in _TURN_URLS:
         raise ValueError(f"protocol of {entry['host']} must be udp, tcp or tls")
+    if bool(entry.get("username")) != bool(entry.get("credential")):
+        raise ValueError(f"{entry['host']} has one of username and credential: both are needed")
     url = _TURN_URLS[protocol].format(host=entry["host"], port=port(entry.get("port", 3478)))
     return IceServer(
         (url,),

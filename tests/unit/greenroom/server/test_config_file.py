@@ -13,7 +13,8 @@ from greenroom.server.config_file import ConfigError, Configuration, load
 from greenroom.server.config_keys import KEYS, WITHOUT_EFFECT
 from greenroom.server.ice_servers import IceServer, for_participant
 
-KEYS_YAML = "keys: {key: secret}\n"
+SECRET = "a-secret-of-at-least-thirty-two-characters"
+KEYS_YAML = f"keys: {{key: {SECRET}}}\n"
 
 
 def loaded(body: str, **more: Any) -> ServerConfig:
@@ -88,7 +89,7 @@ def test_development() -> None:
     configuration = load(body="development: true")
     assert configuration.server.keys == {"devkey": "secret"}
     assert configuration.log_level == "debug"
-    assert load(body=KEYS_YAML + "development: true").server.keys == {"key": "secret"}
+    assert load(body=KEYS_YAML + "development: true").server.keys == {"key": SECRET}
 
 
 # ---- what wins ----
@@ -121,6 +122,20 @@ def test_variables_of_nested_keys_and_foreign_ones() -> None:
     assert config.advertised_addresses == ("1.2.3.4",)
 
 
+def test_a_misspelt_variable_is_told() -> None:
+    environment = {"LIVEKIT_ROOM_EMPTY_TIMOUT": "5", "LIVEKIT_API_KEY": "k", "LIVEKIT_TOKEN": "t"}
+    (warning,) = load(body=KEYS_YAML, environment=environment).warnings
+    assert "LIVEKIT_ROOM_EMPTY_TIMOUT has no effect" in warning
+    assert "did you mean LIVEKIT_ROOM_EMPTY_TIMEOUT?" in warning
+
+
+def test_weak_secrets_are_told_but_for_development() -> None:
+    (warning,) = load(body="keys: {weak: short}").warnings
+    assert warning.startswith("the secret of API key weak has fewer than 32 characters")
+    assert "short" not in warning
+    assert load(body="development: true").warnings == ()
+
+
 def test_a_key_file_wins_over_keys(tmp_path: Path) -> None:
     file = tmp_path / "keys.yaml"
     file.write_text("from_file: secret")
@@ -138,25 +153,37 @@ def test_a_key_file_wins_over_keys(tmp_path: Path) -> None:
 WRONG = {
     "prot: 5": "prot is not a key of the configuration (did you mean port?)",
     "room: {empty_timeuot: 5}": "room.empty_timeuot is not a key of the configuration (did you mean room.empty_timeout?)",
-    "webhook: 5": "webhook is not a key of the configuration",
+    "webhook: 5": "webhook must be a section with keys of its own",
+    "room: [a]": "room must be a section with keys of its own",
+    "room: {empty_timeout: 5, empty_timeout: 6}": "empty_timeout is given twice",
     "port: many": "port must be a whole number, 0 or more",
     "port: 70000": "port must be a port, 0 to 65535",
     "port: true": "port must be a whole number, 0 or more",
     "room: {auto_create: 'yes'}": "room.auto_create must be true or false",
     "region: 5": "region must be text",
     "rtc: {udp_port: 1-x}": "rtc.udp_port must be a port or a range like 7882-7892",
+    "rtc: {udp_port: 1-}": "rtc.udp_port must be a port or a range like 7882-7892",
+    "rtc: {udp_port: 7892-7882}": "rtc.udp_port is a range that ends, at 7882, below its start, 7892",
+    "rtc: {udp_port: 7892-70000}": "rtc.udp_port must be a port, 0 to 65535",
+    "rtc: {port_range_end: 5}": "rtc.port_range_end is set without rtc.port_range_start",
+    "rtc: {node_ip: example.org}": "rtc.node_ip has 'example.org', which is no IP address",
+    "rtc: {ips: {includes: [eth0]}}": "rtc.ips.includes has 'eth0', which is neither an IP address nor a network",
+    "rtc: {stun_servers: ['a b']}": "rtc.stun_servers has 'a b', which is no HOST:PORT",
+    "rtc: {turn_servers: [{host: a, username: u}]}": "a has one of username and credential: both are needed",
     "drain_timeout: soon": "drain_timeout must be a duration like 100ms, 5s or 1m30s",
     "bind_addresses: [a, b]": "bind_addresses names several addresses",
     "keys: {a: 5}": "keys has a key or secret that is no text (put 'a' and its secret in quotes)",
     "rtc: {udp_port: 1, port_range_start: 2}": "rtc.udp_port and rtc.port_range_start are both set",
     "rtc: {port_range_start: 9, port_range_end: 2}": "rtc.port_range_end is 2, below rtc.port_range_start, 9",
     "rtc: {use_external_ip: true}": "give it in rtc.node_ip",
-    "rtc: {force_tcp: true, tcp_port: 0}": "force_tcp is set but tcp_port is None",
+    "rtc: {force_tcp: true, tcp_port: 0}": "force_tcp is set but tcp_port is off",
     "rtc: {turn_servers: [{port: 5}]}": "rtc.turn_servers has a server without a host",
     "rtc: {turn_servers: [{host: a, protocol: x}]}": "protocol of a must be udp, tcp or tls",
     "rtc: {turn_servers: [{host: a, user: x}]}": "a has unknown fields: user",
     "room: {room_configurations: {a: {b: 1}}}": "room.room_configurations a: ",
-    "webhook: {urls: ['http://x'], api_key: who}": "webhooks.api_key is 'who'",
+    "room: {room_configurations: {a: 3}}": "room.room_configurations a: must be a section of settings",
+    "webhook: {urls: ['http://'], api_key: key}": "webhook URL 'http://' names no host",
+    "webhook: {urls: ['http://x'], api_key: who}": "the webhook api_key is 'who'",
     "webhook: {filter_params: {include_events: [nothing]}}": "webhook event 'nothing' is not known",
     "logging: {level: loud}": "logging.level is 'loud': it must be one of debug, info, warn, warning, error",
     "tls: {cert_file: c}": "tls lacks key_file",
@@ -170,6 +197,14 @@ def test_what_is_wrong_is_named(body: str, message: str) -> None:
         load(body=body if body.startswith("keys") else KEYS_YAML + body)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_all_contradictions_are_named_at_once() -> None:
+    body = "port: 7000\nrtc: {tcp_port: 7000}\nprometheus: {port: 7000, username: u}"
+    with pytest.raises(ConfigError) as raised:
+        load(body=KEYS_YAML + body)
+    for part in ("port and tcp_port are", "port and prometheus.port are", "prometheus.username and"):
+        assert part in str(raised.value)
 
 
 def test_all_problems_are_named_at_once() -> None:
@@ -203,7 +238,7 @@ rtc:
   use_external_ip: false
   congestion_control: {enabled: false, send_side_bwe_pacer: none}
 redis: {address: "localhost:6379"}
-keys: {key1: secret1}
+keys: {key1: a-secret-of-at-least-thirty-two-characters}
 turn: {enabled: true, domain: turn.example}
 audio: {active_level: 35}
 """

@@ -52,6 +52,22 @@ def test_the_addresses_of_a_host(host: str, media: list[str], shown: str) -> Non
     assert addresses.shown_host(host) == shown
 
 
+def test_a_network_stands_for_the_addresses_in_it() -> None:
+    named = ("127.0.0.0/8", "127.0.0.1", "10.1.2.3", "2001:db8::/32")
+    assert addresses.media_addresses("0.0.0.0", named) == ["127.0.0.1", "10.1.2.3", "2001:db8::5"]
+    with pytest.raises(OSError, match=r"no address in 198\.51\.100\.0/24; it has 192\.0\.2\.7, 127\.0\.0\.1"):
+        addresses.media_addresses("", ("198.51.100.0/24",))
+
+
+def test_a_host_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(OSError, match=r"can't listen on 999\.1\.1\.1: Name or service not known"):
+        addresses.media_addresses("999.1.1.1", ())
+
+
 def test_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(addresses, "_IPV6_TABLE", tmp_path / "none")
     assert addresses.media_addresses("::", ()) == ["192.0.2.7", "127.0.0.1"]

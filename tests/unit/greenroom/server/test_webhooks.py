@@ -244,5 +244,5 @@ def test_configurations_that_can_not_be() -> None:
         WebhookConfig(include_events=frozenset({"room_began"}))
     with pytest.raises(ValueError, match="must begin with http"):
         WebhookConfig(urls=("hooks.example",))
-    with pytest.raises(ValueError, match=r"webhooks.api_key is 'other', which is none"):
+    with pytest.raises(ValueError, match=r"the webhook api_key is 'other', which is none"):
         Harness(keys={KEY: SECRET}, webhooks=WebhookConfig(urls=("http://x",), api_key="other"))
