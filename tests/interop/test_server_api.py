@@ -141,6 +141,31 @@ _SPOKEN: dict[str, Call] = {
     "strange content": Call("ListRooms", {}, _LIST, content_type="text/plain"),
     "cut JSON": Call("ListRooms", b"{", _LIST),
     "wrong type": Call("ListRooms", {"names": 5}, _LIST),
+    "no body": Call("ListRooms", b"", _LIST),
+    "a name twice": Call("ListRooms", b'{"names": [], "names": []}', _LIST),
+    "UTF-16": Call("ListRooms", '{"names": []}'.encode("utf-16"), _LIST),
+    "a list": Call("ListRooms", b"[]", _LIST),
+    "unknown field": Call("ListRooms", b'{"names": ["gone"], "colour": {"a": [1]}}', _LIST),
+    "content with a charset": Call(
+        "ListRooms", {"names": ["gone"]}, _LIST, content_type="Application/JSON; charset=utf-8"
+    ),
+    "data that is no base64": _room_call("SendData", data="!!!"),
+    "an unknown kind of data": _room_call("SendData", data="aGk=", kind="FASTEST"),
+    "an unknown source": _room_call(
+        "UpdateParticipant", identity="anna", permission={"can_publish_sources": ["WINDOW"]}
+    ),
+    "seconds as text": Call("CreateRoom", {"name": "typed", "emptyTimeout": "30"}, _CREATE),
+    "half a second": Call("CreateRoom", {"name": "typed", "emptyTimeout": 0.5}, _CREATE),
+    "less than no seconds": Call("CreateRoom", {"name": "typed", "emptyTimeout": -1}, _CREATE),
+    "error in protobuf": Call(
+        "GetParticipant",
+        api.RoomParticipantIdentity(room=_ROOM, identity="nobody").SerializeToString(),
+        _ADMIN,
+        content_type="application/protobuf",
+    ),
+    "text that is no UTF-8": Call(
+        "CreateRoom", b"\x0a\x01\xff", _CREATE, content_type="application/protobuf"
+    ),
     "no protobuf": Call("ListRooms", b"\xff", _LIST, content_type="application/protobuf"),
     "unknown service": Call("Do", {}, _LIST, "livekit.Nothing"),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from .tokens import Claims
@@ -23,6 +25,7 @@ _logger = logging.getLogger("greenroom.server")
 
 PREFIX = "/twirp/"
 _JSON, _PROTOBUF = "application/json", "application/protobuf"
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
 HTTP_STATUS: Mapping[str, int] = {
     "canceled": 408,
@@ -171,12 +174,29 @@ def error_response(error: TwirpError) -> web.Response:
 
 def _from_json(kind: type[Message], body: bytes) -> Message:
     try:
-        given = json.loads(body or b"{}")
+        given = json.loads(body.decode(), object_pairs_hook=_without_repetition)
         if not isinstance(given, dict):
             raise ValueError("the body is no object")
+        _check_base64(kind, given)
         return json_format.ParseDict(given, kind(), ignore_unknown_fields=True)
     except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
         raise TwirpError("malformed", "the json request could not be decoded") from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def _check_base64(kind: type[Message], given: Mapping[str, Any]) -> None:
+    """Protobuf's own reader skips over whatever is no base64."""
+    for field_ in kind.DESCRIPTOR.fields:
+        if field_.type == FieldDescriptor.TYPE_BYTES:
+            value = given.get(field_.json_name, given.get(field_.name))
+            if isinstance(value, str) and not _BASE64.fullmatch(value):
+                raise ValueError(f"{field_.name} is no base64")
 
 
 def _from_protobuf(kind: type[Message], body: bytes) -> Message:

@@ -294,6 +294,9 @@ async def test_data_that_is_refused(harness: Harness, client: api.LiveKitAPI) ->
         ) as response:
             assert response.status == 400
             assert await response.json() == {"code": "invalid_argument", "msg": message}
+    body = {"room": "room", "data": "!!!"}
+    async with harness.http.post(url, json=body, headers={"Authorization": f"Bearer {token}"}) as response:
+        assert (response.status, (await response.json())["code"]) == (400, "malformed")
 
 
 async def test_a_repeated_nonce_is_delivered_once(harness: Harness) -> None:

@@ -100,9 +100,12 @@ async def test_a_service_nobody_knows_is_no_page(harness: Harness) -> None:
         (JSON, '{"name": 5}'),
         (JSON, '{"agents": ' + "[" * 20_000),
         (JSON, b"\xff\xfe"),
+        (JSON, ""),
+        (JSON, '{"name": "a"}'.encode("utf-16")),
+        (JSON, '{"name": "a", "name": "b"}'),
         (PROTOBUF, b"\xff"),
     ],
-    ids=["cut", "no object", "wrong type", "deep", "no text", "protobuf"],
+    ids=["cut", "no object", "wrong type", "deep", "no text", "empty", "UTF-16", "twice", "protobuf"],
 )
 async def test_what_can_not_be_decoded(harness: Harness, content_type: str, body: Any) -> None:
     status, answer = await post(harness, CREATE, body, content_type, room_create=True)
