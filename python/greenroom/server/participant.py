@@ -79,6 +79,8 @@ class Participant:
         self._subscription_permission: messages.SubscriptionPermission | None = None
         self._rated: dict[str, models.ConnectionQuality] = {}
         """What the client was last told of each participant."""
+        self.was_shown = False
+        """Others know of it: a permission may hide it later, and they must still learn that it left."""
         self.was_active = False
         """Its media connection was up at some time."""
         self._refresh_timer: asyncio.TimerHandle | None = None

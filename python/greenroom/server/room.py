@@ -222,7 +222,7 @@ class Room:
             return
         recorded = self.is_recorded()
         was_started = participant.started
-        was_visible = was_started and not participant.hidden
+        was_visible = was_started and participant.was_shown
         if self._participants.get(participant.identity) is participant:
             del self._participants[participant.identity]
         leave = leave_request(participant.protocol, reason, action)
@@ -255,6 +255,7 @@ class Room:
         """Something about the participant is different: it and the others are told."""
         participant.version += 1
         if participant.started:
+            participant.was_shown = participant.was_shown or not participant.hidden
             self._updates.changed(participant, at_once=at_once)
 
     def announce(self, participant: Participant) -> None:

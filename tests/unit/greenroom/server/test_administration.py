@@ -6,6 +6,7 @@ from typing import Any
 
 import jwt
 from livekit.protocol import models
+from livekit.protocol import rtc as messages
 from server_fakes import Harness
 
 from greenroom.server.administration import change_permission, change_room_metadata, mute_track
@@ -72,6 +73,29 @@ async def test_subscriptions_end_and_return_with_the_permission(harness: Harness
 
     change_permission(bob.participant, _permission())
     assert sid in bob.participant.subscriptions
+
+
+async def test_who_is_hidden_later_is_still_seen_to_leave(harness: Harness) -> None:
+    anna = await harness.join("anna")
+    bob = await harness.join("bob")
+    change_permission(anna.participant, _permission(hidden=True))
+    await bob.settle()
+
+    await anna.send(leave=messages.LeaveRequest())
+
+    info = await bob.update_of("anna")
+    while info.state != models.ParticipantInfo.DISCONNECTED:
+        info = await bob.update_of("anna")
+
+
+async def test_who_is_shown_later_is_seen_to_come(harness: Harness) -> None:
+    anna = await harness.join("anna", hidden=True)
+    bob = await harness.join("bob")
+    assert list(bob.join.other_participants) == []
+
+    change_permission(anna.participant, _permission())
+
+    assert (await bob.update_of("anna")).state == models.ParticipantInfo.JOINED
 
 
 async def test_recording_is_told_when_the_permission_begins_it(harness: Harness) -> None:
