@@ -1,5 +1,5 @@
-// The mirror in LiveKit's SDK for Node: plays back what it hears and sees, answers data, text and calls, and calls back; says
-// what was muted and when it is back after a loss; simulates failures when it is told to.
+// The mirror in LiveKit's SDK for Node: plays back what it hears and sees, answers data, texts, files and calls, and calls
+// back; says what was muted and when it is back after a loss; simulates failures when it is told to.
 //
 // usage: node node_peer.mjs URL TOKEN NAME, in a folder where @livekit/rtc-node is installed
 
@@ -93,11 +93,26 @@ room.on(rtc.RoomEvent.TrackUnmuted, (publication, participant) => {
 });
 room.on(rtc.RoomEvent.Reconnected, () => void say('back', name, 'tester'));
 room.registerTextStreamHandler('ask', async (reader, { identity }) => {
+  const { attributes } = reader.info;
   const words = await reader.readAll();
-  await room.localParticipant.sendText(`re: ${words}`, {
+  const options = { topic: 'answer', attributes, destinationIdentities: [identity] };
+  const writer = await room.localParticipant.streamText(options);
+  for (const part of ['re: ', words]) await writer.write(part);
+  await writer.close();
+});
+room.registerByteStreamHandler('ask', async (reader, { identity }) => {
+  const { name, mimeType, totalSize, attributes } = reader.info;
+  const parts = await reader.readAll();
+  const writer = await room.localParticipant.streamBytes({
     topic: 'answer',
+    name: `re: ${name}`,
+    mimeType,
+    totalSize,
+    attributes: { ...attributes, seen: `${name} ${mimeType} ${totalSize}` },
     destinationIdentities: [identity],
   });
+  for (const part of parts) await writer.write(part);
+  await writer.close();
 });
 
 await room.connect(url, token, { autoSubscribe: true, dynacast: false });

@@ -1,11 +1,8 @@
-"""LiveKit's SDKs for Node and Go on the embedded server, with our SDK at the other end: sound, pictures, data, text, calls,
+"""LiveKit's SDKs for Node, Go and Python on the embedded server, with our SDK at the other end: sound, pictures, data, calls,
 muting, lost signal connections and lost sessions."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -18,63 +15,18 @@ from room_tools import (
     microphone,
     play,
     running,
-    wait_for_picture,
     within,
 )
 from tcp_proxy import TcpProxy
 
 from livekit import rtc
 
-from .peers import go_peer_binary, node_sdk_folder
+from .mirrors import Seen, mirror, sdks
 from .servers import RoomServer
 
-_HERE = Path(__file__).parent
 _TONE_HZ = 660.0
 
-
-def _command(sdk: str) -> tuple[list[str], Path]:
-    """What starts the mirror, and where."""
-    if sdk == "node":
-        return ["node", str(_HERE / "node_peer.mjs")], node_sdk_folder()
-    return [str(go_peer_binary())], _HERE
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text()[-2000:]
-
-
-async def _until_ready(output: asyncio.StreamReader, log: Path) -> None:
-    """Skip what the SDK logs."""
-    said = [b""]
-    while said[-1].strip() != b"READY":
-        said.append(await output.readline())
-        assert said[-1], f"the peer never connected: {said[-5:]}\n{_end_of(log)}"
-
-
-@contextlib.asynccontextmanager
-async def _mirror(
-    server: RoomServer, url: str, sdk: str, room: str, log: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A connected mirror, a process of its own; `url` leads to the server."""
-    command, folder = await asyncio.to_thread(_command, sdk)
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *(url, server.token(sdk, room), sdk),
-            cwd=folder,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=output,
-        )
-    try:
-        assert process.stdout is not None
-        await asyncio.wait_for(_until_ready(process.stdout, log), 30)
-        rest = asyncio.create_task(process.stdout.read())  # a full pipe would stop the peer
-        yield process
-        rest.cancel()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+pytestmark = pytest.mark.timeout(1600)  # the first run may have to build the peer
 
 
 async def _call_from_server(server: RoomServer, room: str, identity: str) -> str:
@@ -88,22 +40,14 @@ async def _call_from_server(server: RoomServer, room: str, identity: str) -> str
         return str(answer["payload"])
 
 
-@pytest.mark.timeout(1600)  # the first run may have to build the peer
-@pytest.mark.parametrize("sdk", ["node", "go"])
+@sdks
 async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) -> None:
     name = f"other-sdks-{sdk}"
-    room, texts = rtc.Room(), asyncio.Queue[str]()
-    events, readers = Events(room), set[asyncio.Task[None]]()
-
-    async def read(reader: rtc.TextStreamReader) -> None:
-        texts.put_nowait(await reader.read_all())
-
-    room.register_text_stream_handler(
-        "answer", lambda reader, _: readers.add(asyncio.ensure_future(read(reader)))
-    )
+    room = rtc.Room()
+    events = Events(room)
     async with (
         TcpProxy(embedded.url) as proxy,
-        _mirror(embedded, proxy.url, sdk, name, tmp_path / "peer.log") as process,
+        mirror(embedded, sdk, name, tmp_path / "peer.log", url=proxy.url) as peer,
     ):
         await room.connect(embedded.url, embedded.token("tester", name))
         local = room.local_participant
@@ -124,12 +68,10 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
             assert publication.name == "mirror"
             await Ear(rtc.AudioStream(echo)).wait_for_tone(_TONE_HZ)
 
-        # data, text, and calls both ways
+        # data, and calls both ways
         await local.publish_data(b"how are you", topic="ask")
         (packet,) = await events.wait("data_received", lambda p: p.topic == "answer")
         assert (packet.data, packet.participant.identity) == (b"re: how are you", sdk)
-        await local.send_text("long " * 5000, topic="ask")
-        assert await within(texts.get()) == "re: " + "long " * 5000
         answer = await local.perform_rpc(destination_identity=sdk, method="greet", payload="tester")
         assert answer == f"{sdk} greets tester"
         await local.publish_data(b"", topic="call")
@@ -152,48 +94,25 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
 
         await local.publish_data(b"", topic="bye")
         await events.wait("participant_disconnected")
-        assert await within(process.wait()) == 0
+        assert await within(peer.process.wait()) == 0
     await room.disconnect()
 
 
-class _Seen:
-    """The peer's tracks as our SDK receives them now."""
-
-    def __init__(self, room: rtc.Room, events: Events, peer: str) -> None:
-        self._room, self._events, self._peer = room, events, peer
-
-    async def _track(self, kind: int) -> rtc.RemoteTrack:
-        def find() -> rtc.RemoteTrack | None:
-            peer = self._room.remote_participants.get(self._peer)
-            publications = peer.track_publications.values() if peer is not None else ()
-            return next((p.track for p in publications if p.kind == kind and p.track is not None), None)
-
-        await self._events.until(lambda: find() is not None, f"a track of kind {kind}")
-        track = find()
-        assert track is not None
-        return track
-
-    async def mirrored(self, hz: float, colour: tuple[int, int, int]) -> None:
-        """Our tone and our picture come back."""
-        sound = rtc.AudioStream(await self._track(rtc.TrackKind.KIND_AUDIO))
-        await Ear(sound).wait_for_tone(hz)
-        await sound.aclose()
-        video = rtc.VideoStream(await self._track(rtc.TrackKind.KIND_VIDEO))
-        await wait_for_picture(video, colour, (320, 240))
-        await video.aclose()
-
-
-@pytest.mark.timeout(1600)  # the first run may have to build the peer
 @pytest.mark.parametrize(
-    ("sdk", "restarts"), [("node", ("full-reconnect", "node-failure")), ("go", ("node-failure", "migration"))]
+    ("sdk", "restarts"),
+    [
+        ("node", ("full-reconnect", "node-failure")),
+        ("go", ("node-failure", "migration")),
+        ("python", ("full-reconnect", "migration")),
+    ],
 )
 async def test_pictures_and_restarts(
     embedded: RoomServer, sdk: str, restarts: tuple[str, ...], tmp_path: Path
 ) -> None:
     name = f"pictures-{sdk}"
     room = rtc.Room()
-    events, seen = Events(room), _Seen(room, Events(room), sdk)
-    async with _mirror(embedded, embedded.url, sdk, name, tmp_path / "peer.log") as process:
+    events, seen = Events(room), Seen(room, sdk)
+    async with mirror(embedded, sdk, name, tmp_path / "peer.log") as peer:
         await room.connect(embedded.url, embedded.token("tester", name))
         local = room.local_participant
         async with microphone(room, _TONE_HZ), camera(room, GREEN) as (_, picture):
@@ -204,7 +123,7 @@ async def test_pictures_and_restarts(
             picture.unmute()
             await events.wait("data_received", lambda p: (p.topic, p.data) == ("unmuted", b"card"))
             await seen.mirrored(_TONE_HZ, GREEN)
-            if sdk == "go":  # the SDK for Node can't mute
+            if peer.can_mute:
                 await local.publish_data("on", topic="mute")
                 await events.wait("track_muted", lambda who, _: who.identity == sdk, count=2)
                 await local.publish_data("off", topic="mute")
@@ -223,5 +142,5 @@ async def test_pictures_and_restarts(
                 await seen.mirrored(_TONE_HZ, GREEN)
         await local.publish_data(b"", topic="bye")
         await events.wait("participant_disconnected", count=len(restarts) + 1)
-        assert await within(process.wait()) == 0
+        assert await within(peer.process.wait()) == 0
     await room.disconnect()

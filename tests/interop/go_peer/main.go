@@ -1,5 +1,5 @@
-// The mirror in LiveKit's SDK for Go: plays back what it hears and sees, answers data, text and calls, and calls back; says what
-// was muted and when it is back after a loss; mutes its own tracks and simulates failures when it is told to.
+// The mirror in LiveKit's SDK for Go: plays back what it hears and sees, answers data, texts, files and calls, and calls back; says
+// what was muted and when it is back after a loss; mutes its own tracks and simulates failures when it is told to.
 //
 // usage: go_peer URL TOKEN NAME
 package main
@@ -68,10 +68,10 @@ func main() {
 		return name + " greets " + data.Payload, nil
 	}))
 	must(room.RegisterTextStreamHandler("ask", func(reader *lksdk.TextStreamReader, from string) {
-		go func() {
-			options := lksdk.StreamTextOptions{Topic: "answer", DestinationIdentities: []string{from}}
-			room.LocalParticipant.SendText("re: "+reader.ReadAll(), options)
-		}()
+		go answerText(room, reader, from)
+	}))
+	must(room.RegisterByteStreamHandler("ask", func(reader *lksdk.ByteStreamReader, from string) {
+		go answerFile(room, reader, from)
 	}))
 	fmt.Println("READY")
 	<-left
