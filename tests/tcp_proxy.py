@@ -12,6 +12,7 @@ class TcpProxy:
     def __init__(self, server_url: str) -> None:
         self.lead_to(server_url)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_server: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.refusing = False
         self.connections = 0
@@ -44,6 +45,11 @@ class TcpProxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def inject(self, data: bytes) -> None:
+        """Say something to the server in the client's place, between what it says itself."""
+        for writer in self._to_server:
+            writer.write(data)
+
     async def reached(self, connections: int) -> None:
         """Return when so many connections have been accepted."""
         async with self._changed:
@@ -71,6 +77,7 @@ class TcpProxy:
         except OSError:
             return
         self._writers.add(up_writer)
+        self._to_server.add(up_writer)
         ways = [
             asyncio.ensure_future(_pump(reader, up_writer)),
             asyncio.ensure_future(_pump(up_reader, writer)),
@@ -81,6 +88,7 @@ class TcpProxy:
             for way in ways:
                 way.cancel()
             self._writers.discard(up_writer)
+            self._to_server.discard(up_writer)
             up_writer.transport.abort()
             await asyncio.wait(ways)
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
+from unittest import mock
+
+import greenroom
+from greenroom.server.media_connection import MediaConnection
 
 RELAY_ADDRESS = "127.0.0.2"
 """Another loopback address than the server's, so that the port can be the same."""
@@ -20,6 +26,7 @@ class UdpRelay:
         self._port = port
         self._random = random.Random(seed)
         self.blocked = False
+        self._spared: set[Any] = set()
         self.loss = 0.0
         self.down_bps = 0.0
         """What each client can receive, in bits a second; 0: no limit."""
@@ -53,8 +60,18 @@ class UdpRelay:
             way.close()
         self._ways.clear()
 
+    @contextlib.contextmanager
+    def sparing(self) -> Iterator[None]:
+        """Never block those who come first within this block."""
+        known = set(self._ways)
+        yield
+        self._spared.update(self._ways.keys() - known)
+
+    def _blocks(self, client: Any) -> bool:
+        return self.blocked and client not in self._spared
+
     def _from_client(self, data: bytes, client: Any) -> None:
-        if self.blocked:
+        if self._blocks(client):
             self.dropped += 1
         elif self._loses():
             pass
@@ -76,7 +93,7 @@ class UdpRelay:
 
         def back(answer: bytes, _: Any) -> None:
             nonlocal free_at
-            if self.blocked or self._loses():
+            if self._blocks(client) or self._loses():
                 return
             if not self.down_bps:
                 self._front.sendto(answer, client)
@@ -106,3 +123,13 @@ class UdpRelay:
 class _Receiver(asyncio.DatagramProtocol):
     def __init__(self, receive: Any) -> None:
         self.datagram_received = receive  # type: ignore[method-assign]
+
+
+@contextlib.asynccontextmanager
+async def server_behind_relay(*, seed: int = 0) -> AsyncIterator[tuple[greenroom.Server, UdpRelay]]:
+    """A server that nobody's media reaches but through the relay. It uses no address that clients tell it, as if all were
+    behind NATs: it would find the way around the relay."""
+    server = greenroom.Server(advertised_addresses=(RELAY_ADDRESS,), tcp_port=None)
+    with mock.patch.object(MediaConnection, "_add", return_value=None):
+        async with server, UdpRelay(server.udp_port, seed=seed) as relay:
+            yield server, relay
