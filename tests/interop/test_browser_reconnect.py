@@ -1,15 +1,17 @@
 """livekit-client in Chromium loses the embedded server and finds it again: its signal connection is cut, the page goes offline,
-its session ends. The other side is our SDK."""
+the way of its media is dead, its session ends. The other side is our SDK."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from room_tools import Ear, Events, microphone, wait_for_picture
 from tcp_proxy import TcpProxy
+from udp_relay import RELAY_ADDRESS, UdpRelay, server_behind_relay
 
 from livekit import rtc
 
@@ -40,8 +42,10 @@ class Call:
         self.since = 0
         self.said = 0
 
-    async def begin(self, mode: dict[str, Any]) -> None:
-        self.alice, self.events = await self.rooms.join("alice")
+    async def begin(self, mode: dict[str, Any], relay: UdpRelay | None = None) -> None:
+        """The relay never blocks our SDK."""
+        with relay.sparing() if relay is not None else contextlib.nullcontext():
+            self.alice, self.events = await self.rooms.join("alice")
         self.page = await self.rooms.browse("browser", url=self.proxy.url, **mode)
         await self.page.call("publishTone", 600)
         await self.page.call("publishCard", {"width": 320, "height": 180})
@@ -92,6 +96,13 @@ class Call:
         gone = self.events.names("track_unsubscribed", "track_unpublished", "participant_disconnected")
         assert gone == []
 
+    async def assert_smooth(self) -> None:
+        """Our picture comes at its rate, and never stands still for a second."""
+        await self.page.call("longestGap", "alice")
+        picture = await self.page.call("receives", "alice", "camera")
+        assert picture["fps"] == pytest.approx(20, rel=0.35), picture
+        assert await self.page.call("longestGap", "alice") < 1000
+
     async def assert_restarted(self) -> None:
         """A new session: the other side saw the tracks go and come."""
         await self.page.call("waitFor", "reconnected", 1, self.since)
@@ -136,6 +147,34 @@ async def test_a_page_goes_offline_and_comes_back(call: Call, mode: dict[str, An
         await call.page.call("waitFor", "reconnected", 1, call.since)
         assert await call.happened(["disconnected"]) == []
         await call.talk()
+
+
+async def test_a_dead_way_of_media_is_replaced(open_page: OpenPage) -> None:
+    """Of a browser in each mode: signalling lives, and nothing else arrives until they resume."""
+    async with server_behind_relay() as (server, relay), contextlib.AsyncExitStack() as stack:
+        calls = []
+        for mode in (TWO, SINGLE):
+            proxy = await stack.enter_async_context(TcpProxy(server.url))
+            call = Call(BrowserRooms(server, open_page), proxy)
+            stack.push_async_callback(call.rooms.leave)
+            await call.begin(mode, relay)
+            await stack.enter_async_context(microphone(call.alice, 900))
+            await stack.enter_async_context(card(call.alice))
+            assert await call.page.call("usedPath") == [RELAY_ADDRESS]
+            await call.settle()
+            calls.append(call)
+        relay.blocked = True
+        await asyncio.gather(
+            *(
+                call.page.call("waitForAny", ["signalReconnecting", "reconnecting"], call.since)
+                for call in calls
+            )
+        )
+        relay.blocked = False
+        assert relay.dropped > 0
+        await asyncio.gather(*(call.assert_resumed() for call in calls))
+        await asyncio.gather(*(call.talk() for call in calls))
+        await asyncio.gather(*(call.assert_smooth() for call in calls))
 
 
 @pytest.mark.parametrize(("mode", "scenario"), [(TWO, "full-reconnect"), (SINGLE, "node-failure")])
