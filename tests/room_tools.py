@@ -115,7 +115,7 @@ async def show(
         await asyncio.sleep(1 / frames_per_second)
 
 
-async def show_noise(source: rtc.VideoSource, width: int, height: int) -> None:
+async def _show_noise(source: rtc.VideoSource, width: int, height: int) -> None:
     """A picture that takes all the bits it may have, until cancelled."""
     random = np.random.default_rng(1)
     while True:
@@ -160,6 +160,18 @@ async def wait_for_picture(
         raise AssertionError(
             f"no picture of {colour} {size}; {len(seen)} frames, last: {seen[-5:]}"
         ) from None
+
+
+async def watch(stream: rtc.VideoStream, seconds: float) -> tuple[int, float]:
+    """How many frames come in that time, and the longest time without one."""
+    loop = asyncio.get_running_loop()
+    frames, longest_s = 0, 0.0
+    last = begun = loop.time()
+    while last < begun + seconds:
+        await within(stream.__anext__())
+        now = loop.time()
+        frames, longest_s, last = frames + 1, max(longest_s, now - last), now
+    return frames, longest_s
 
 
 class Ear:
@@ -284,5 +296,19 @@ async def camera(
                 video_codec=rtc.VideoCodec.Value(codec),
             )
             yield await within(room.local_participant.publish_track(track, options)), track
+    finally:
+        await source.aclose()
+
+
+@contextlib.asynccontextmanager
+async def noise(room: rtc.Room, size: tuple[int, int]) -> AsyncIterator[rtc.LocalVideoTrack]:
+    """A published picture in layers that takes all the bits it may have."""
+    source = rtc.VideoSource(*size)
+    try:
+        async with running(_show_noise(source, *size)):
+            track = rtc.LocalVideoTrack.create_video_track("noise", source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=True)
+            await within(room.local_participant.publish_track(track, options))
+            yield track
     finally:
         await source.aclose()

@@ -33,6 +33,8 @@ class UdpRelay:
         self.dropped = 0
         """Of what clients sent; `lost` counts both ways."""
         self.lost = 0
+        self.delivered = 0
+        """To clients."""
         self._ways: dict[Any, asyncio.DatagramTransport] = {}
 
     async def __aenter__(self) -> UdpRelay:
@@ -96,14 +98,14 @@ class UdpRelay:
             if self._blocks(client) or self._loses():
                 return
             if not self.down_bps:
-                self._front.sendto(answer, client)
+                self._deliver(answer, client)
                 return
             begins = max(free_at, loop.time())
             if begins > loop.time() + QUEUE_S:
                 self.lost += 1
                 return
             free_at = begins + len(answer) * 8 / self.down_bps
-            loop.call_at(free_at, self._late, answer, client)
+            loop.call_at(free_at, self._deliver, answer, client)
 
         transport, _ = await loop.create_datagram_endpoint(
             lambda: _Receiver(back), remote_addr=("127.0.0.1", self._port)
@@ -115,8 +117,9 @@ class UdpRelay:
             self._ways[client] = way
         self._ways[client].sendto(data)
 
-    def _late(self, answer: bytes, client: Any) -> None:
+    def _deliver(self, answer: bytes, client: Any) -> None:
         if not self._front.is_closing():
+            self.delivered += 1
             self._front.sendto(answer, client)
 
 

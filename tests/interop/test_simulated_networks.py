@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from livekit.protocol import rtc as proto
-from room_tools import Ear, Events, Rooms, microphone, running, show_noise, wait_for_picture
+from room_tools import Ear, Events, Rooms, microphone, noise, wait_for_picture
 from turn_server import PASSWORD, USERNAME, TurnServer, turn_server
 
 import greenroom
@@ -111,11 +111,7 @@ async def _hears(events: Events, hz: float, count: int) -> None:
 async def test_a_subscriber_with_little_bandwidth_gets_a_smaller_picture(rooms: Rooms) -> None:
     sender, _ = await rooms.join("sender")
     viewer, events = await rooms.join("viewer")
-    source = rtc.VideoSource(640, 360)
-    async with running(show_noise(source, 640, 360)):
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=True)
-        local = rtc.LocalVideoTrack.create_video_track("noise", source)
-        await sender.local_participant.publish_track(local, options)
+    async with noise(sender, (640, 360)):
         track, *_ = await events.wait("track_subscribed")
         stream = rtc.VideoStream(track)
         try:
@@ -128,7 +124,6 @@ async def test_a_subscriber_with_little_bandwidth_gets_a_smaller_picture(rooms: 
             await wait_for_picture(stream, size=(640, 360), limit_s=30)
         finally:
             await stream.aclose()
-    await source.aclose()
 
 
 def _limit(room: rtc.Room, bandwidth_bps: int) -> None:

@@ -25,19 +25,6 @@ async function until(look, what, limitMs = 20000) {
   }
 }
 
-/** Before `join`: tell the server no address, so that media takes the way that leads to the server's. */
-function hideAddresses() {
-  const connection = RTCPeerConnection.prototype;
-  Object.defineProperty(connection, "onicecandidate", { set() {} });
-  for (const name of ["createOffer", "createAnswer"]) {
-    const native = connection[name];
-    connection[name] = async function (...args) {
-      const { type, sdp } = await native.apply(this, args);
-      return { type, sdp: sdp.replace(/^a=candidate:.*\r\n/gm, "") };
-    };
-  }
-}
-
 /** `encryption`: {passphrase} or {material: hex}, none for a room in the clear; the rest are livekit-client's room options. */
 async function join(url, token, { encryption, ...options } = {}) {
   if (encryption) {

@@ -30,11 +30,9 @@ class BrowserRooms(Rooms):
         self._open_page = open_page
         self._pages: list[Page] = []
 
-    async def browse(self, identity: str, *, url: str = "", prepare: str = "", **options: Any) -> Page:
-        """A page that has joined, after its function `prepare`; `options` are livekit-client's, and `encryption`."""
+    async def browse(self, identity: str, *, url: str = "", **options: Any) -> Page:
+        """A page that has joined; `options` are livekit-client's, and `encryption`."""
         page = await self._open_page()
-        if prepare:
-            await page.call(prepare)
         await page.call("join", url or self.server.url, self.token(identity), options)
         self._pages.append(page)
         return page
