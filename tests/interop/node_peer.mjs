@@ -53,9 +53,9 @@ const SCENARIOS = {
   'node-failure': rtc.SimulateScenarioKind.SIMULATE_NODE_FAILURE,
 };
 
-async function say(topic, words, to) {
+async function say(topic, words, to, reliable = true) {
   await room.localParticipant.publishData(bytes.encode(words), {
-    reliable: true,
+    reliable,
     topic,
     destination_identities: [to],
   });
@@ -63,6 +63,7 @@ async function say(topic, words, to) {
 
 const onData = {
   ask: (words, from) => say('answer', `re: ${words}`, from),
+  lossy: (words, from) => say('lossy', `re: ${words}`, from, false),
   call: async (_, from) => {
     const answer = await room.localParticipant.performRpc({
       destinationIdentity: from,

@@ -45,9 +45,9 @@ class Mirror:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _say(self, topic: str, words: str, to: str) -> None:
+    def _say(self, topic: str, words: str, to: str, reliable: bool = True) -> None:
         local = self.room.local_participant
-        self._start(local.publish_data(words, topic=topic, destination_identities=[to]))
+        self._start(local.publish_data(words, reliable=reliable, topic=topic, destination_identities=[to]))
 
     def _on_track(self, track: rtc.RemoteTrack, *_: object) -> None:
         is_sound = track.kind == rtc.TrackKind.KIND_AUDIO
@@ -77,6 +77,8 @@ class Mirror:
         words, sender = packet.data.decode(), packet.participant.identity if packet.participant else ""
         if packet.topic == "ask":
             self._say("answer", f"re: {words}", sender)
+        elif packet.topic == "lossy":
+            self._say("lossy", f"re: {words}", sender, reliable=False)
         elif packet.topic == "call":
             self._start(self._call_back(sender))
         elif packet.topic == "mute":

@@ -186,3 +186,29 @@ async def test_transcriptions_reach_the_browser_and_come_from_it(pair: Pair, roo
         text, seen = await within(texts.get())
         assert text == "heard"
         assert attributes.items() <= seen.items()
+
+
+async def test_three_browsers_say_everything_to_each_other(rooms: BrowserRooms) -> None:
+    _, events = await rooms.join("alice")
+    modes = {"anna": TWO, "berta": SINGLE, "cleo": SINGLE}
+    pages = {name: await rooms.browse(name, **mode) for name, mode in modes.items()}
+    await events.wait("participant_active", count=len(pages))
+    digest = hashlib.sha256(content(FILE_BYTES)).hexdigest()
+
+    async def say(name: str, page: Page) -> None:
+        await page.call("sendData", f"data of {name}", "all")
+        await page.call("sendText", f"{name}: {LONG}")
+        assert await page.call("sendFile", f"{name}.txt", FILE_BYTES) == digest
+        for other in pages.keys() - {name}:
+            assert await page.call("callPeer", other, "greet", "hello") == [f"{other} greets {name}: hello"]
+
+    async def judge(name: str, page: Page) -> None:
+        others = sorted(pages.keys() - {name})
+        packets, texts, files = [await page.call("got", kind, 2) for kind in ("packets", "texts", "files")]
+        assert sorted(packet[:2] for packet in packets) == [[f"data of {other}", other] for other in others]
+        assert sorted(text[:2] for text in texts) == [[f"{other}: {LONG}", other] for other in others]
+        told = [[digest, FILE_BYTES, other, f"{other}.txt"] for other in others]
+        assert sorted(file[:4] for file in files) == told
+
+    await asyncio.gather(*(say(*each) for each in pages.items()))
+    await asyncio.gather(*(judge(*each) for each in pages.items()))

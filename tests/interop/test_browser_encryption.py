@@ -1,9 +1,12 @@
-"""Encrypted sound, picture and data between livekit-client in Chromium and our SDK, both ways, through both servers."""
+"""Encrypted sound, picture and data between livekit-client in Chromium and our SDK, both ways, and among browsers, through both
+servers."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from room_tools import Ear, Events, microphone, wait_for_picture
@@ -11,7 +14,7 @@ from room_tools import Ear, Events, microphone, wait_for_picture
 from livekit import rtc
 
 from .browser import Page
-from .browser.rooms import BrowserRooms, OpenPage, assert_quarters, card
+from .browser.rooms import SINGLE, TWO, BrowserRooms, OpenPage, assert_painted_quarters, assert_quarters, card
 from .room_program import HEIGHT, WIDTH
 from .servers import RoomServer
 
@@ -39,8 +42,8 @@ def encrypted(kind: str, key: bytes | None = None) -> rtc.RoomOptions:
     return rtc.RoomOptions(encryption=rtc.E2EEOptions(key_provider_options=keys))
 
 
-async def browse_encrypted(rooms: BrowserRooms, kind: str) -> Page:
-    return await rooms.browse("browser", encryption={kind: _DERIVATIONS[kind][2]})
+async def browse_encrypted(rooms: BrowserRooms, kind: str, identity: str = "browser", **options: Any) -> Page:
+    return await rooms.browse(identity, encryption={kind: _DERIVATIONS[kind][2]}, **options)
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("passphrase", "VP8"), ("material", "H264")])
@@ -74,6 +77,26 @@ async def test_we_play_what_the_browser_encrypts(rooms: BrowserRooms, kind: str,
     (packet,) = await events.wait("data_received")
     assert packet.data == b"from javascript"
     assert alice.remote_participants["browser"].is_encrypted
+
+
+async def test_three_browsers_play_what_each_other_encrypts(rooms: BrowserRooms) -> None:
+    modes = {"anna": TWO, "berta": SINGLE, "cleo": SINGLE}
+    pages = [await browse_encrypted(rooms, "passphrase", name, **mode) for name, mode in modes.items()]
+    for number, page in enumerate(pages):
+        await page.call("publishTone", 500 + 200 * number)
+        await page.call("publishCard", {"turned": number, "width": 320, "height": 180, "fps": 15})
+
+    async def judge(page: Page, number: int, name: str) -> None:
+        assert_painted_quarters(await page.call("see", name), turned=number, size=(320, 180))
+        assert (await page.call("hear", name))["pitch_hz"] == pytest.approx(500 + 200 * number, abs=10)
+        assert await page.call("isEncrypted", name)
+
+    seen = ((page, n, name) for own, page in enumerate(pages) for n, name in enumerate(modes) if n != own)
+    await asyncio.gather(*(judge(*one) for one in seen))
+    await pages[0].call("sendData", "from anna", "greeting")
+    for page in pages[1:]:
+        assert (await page.call("got", "packets", 1))[0][:2] == ["from anna", "anna"]
+    assert [await page.call("encryptionErrors") for page in pages] == [[], [], []]
 
 
 async def ear(events: Events, hz: float) -> Ear:

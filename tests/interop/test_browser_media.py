@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from room_tools import BLUE, Ear, Events, microphone, wait_for_picture
+from room_tools import BLUE, Ear, Events, microphone, wait_for_picture, watch
 
 from livekit import rtc
 
 from .browser import Page
-from .browser.devices import CAMERA_SIZE, MICROPHONE_HZ
+from .browser.devices import CAMERA_FPS, CAMERA_SIZE, MICROPHONE_HZ
 from .browser.rooms import (
     SINGLE,
     TWO,
@@ -76,6 +76,9 @@ async def test_a_browser_and_our_sdk_hear_and_see_each_other(
     await Ear(tone).wait_for_tone(MICROPHONE_HZ)
     frame = await wait_for_picture(video, size=CAMERA_SIZE)
     assert_card(frame)
+    frames, longest_pause_s = await watch(video, 2)
+    assert frames / 2 == pytest.approx(CAMERA_FPS, rel=0.35)
+    assert longest_pause_s < 1
     async with microphone(alice, 1000), card(alice):
         assert_quarters(await page.call("see", "alice"), size=(640, 360))
         await assert_plays(page, "alice", fps=20, hz=1000)
@@ -98,6 +101,31 @@ async def test_three_browsers_hear_and_see_each_other(rooms: BrowserRooms) -> No
 
     await asyncio.gather(*(judge(page, n) for own, page in enumerate(pages) for n in range(3) if n != own))
 
+    async def falls_silent(page: Page) -> None:
+        for source in ("microphone", "camera"):
+            await page.call("isMuted", "anna", source, True)
+        assert (await page.call("hear", "anna", {"loud": False}))["level"] < 0.001
+        assert (await page.call("receives", "anna", "camera", 500))["frames_decoded"] == 0
+
+    for source in ("microphone", "camera"):
+        await pages[0].call("enable", source, False)
+    await asyncio.gather(*map(falls_silent, pages[1:]))
+    for source in ("microphone", "camera"):
+        await pages[0].call("enable", source)
+    await asyncio.gather(*(judge(page, 0) for page in pages[1:]))
+
+
+async def test_our_screen_is_seen_in_a_browser_beside_our_camera(rooms: BrowserRooms) -> None:
+    alice, _ = await rooms.join("alice")
+    page = await rooms.browse("browser")
+    screen = card(alice, size=(1280, 720), source=rtc.TrackSource.SOURCE_SCREENSHARE)
+    async with card(alice), screen:
+        assert_quarters(await page.call("see", "alice", "camera"), size=(640, 360))
+        assert_quarters(await page.call("see", "alice", "screen_share"), size=(1280, 720))
+        picture = await page.call("receives", "alice", "screen_share")
+        assert picture["fps"] == pytest.approx(20, rel=0.35), picture
+        assert picture["freeze_s"] < 1, picture
+
 
 async def test_a_shared_screen_is_seen_beside_the_camera(rooms: BrowserRooms) -> None:
     alice, events = await rooms.join("alice")
@@ -110,6 +138,9 @@ async def test_a_shared_screen_is_seen_beside_the_camera(rooms: BrowserRooms) ->
     shared = await watching.call("see", "sharing", "screen_share")
     assert (shared["width"], shared["height"]) == (1280, 720)
     assert shared["quarters_rgb"] == pytest.approx(np.array([BLUE] * 4), abs=30)
+    picture = await watching.call("receives", "sharing", "screen_share")
+    assert picture["frames_decoded"] > 5, picture
+    assert picture["freeze_s"] < 1, picture
     track = await track_of(events, rtc.TrackSource.SOURCE_SCREENSHARE)
     video = rtc.VideoStream(track)
     await wait_for_picture(video, BLUE, (1280, 720))

@@ -72,6 +72,10 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
         await local.publish_data(b"how are you", topic="ask")
         (packet,) = await events.wait("data_received", lambda p: p.topic == "answer")
         assert (packet.data, packet.participant.identity) == (b"re: how are you", sdk)
+        assert packet.kind == rtc.DataPacketKind.KIND_RELIABLE
+        await local.publish_data(b"hurry", topic="lossy", reliable=False)
+        (packet,) = await events.wait("data_received", lambda p: p.topic == "lossy")
+        assert (packet.data, packet.kind) == (b"re: hurry", rtc.DataPacketKind.KIND_LOSSY)
         answer = await local.perform_rpc(destination_identity=sdk, method="greet", payload="tester")
         assert answer == f"{sdk} greets tester"
         await local.publish_data(b"", topic="call")

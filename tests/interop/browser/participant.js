@@ -97,6 +97,11 @@ async function simulate(scenario) {
   await room.simulateScenario(scenario);
 }
 
+/** Whether all that a remote participant publishes is said to be. */
+function isEncrypted(identity) {
+  return room.remoteParticipants.get(identity).isEncrypted;
+}
+
 /** What livekit-client said of encryption that failed. */
 function encryptionErrors() {
   return errors;

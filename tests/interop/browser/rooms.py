@@ -51,19 +51,20 @@ async def card(
     codec: str = "VP8",
     simulcast: bool = False,
     frames_per_second: int = 20,
+    source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_CAMERA,
 ) -> AsyncIterator[rtc.LocalVideoTrack]:
-    """Coloured quarters, published by our SDK as a camera."""
-    source = rtc.VideoSource(*size)
-    track = rtc.LocalVideoTrack.create_video_track("card", source)
+    """Coloured quarters, published by our SDK."""
+    pictures = rtc.VideoSource(*size)
+    track = rtc.LocalVideoTrack.create_video_track("card", pictures)
     options = rtc.TrackPublishOptions(
-        source=rtc.TrackSource.SOURCE_CAMERA, simulcast=simulcast, video_codec=rtc.VideoCodec.Value(codec)
+        source=source, simulcast=simulcast, video_codec=rtc.VideoCodec.Value(codec)
     )
     try:
-        async with running(_show_card(source, size, frames_per_second)):
+        async with running(_show_card(pictures, size, frames_per_second)):
             await within(room.local_participant.publish_track(track, options))
             yield track
     finally:
-        await source.aclose()
+        await pictures.aclose()
 
 
 async def _show_card(source: rtc.VideoSource, size: tuple[int, int], frames_per_second: int) -> None:

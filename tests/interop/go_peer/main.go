@@ -33,6 +33,8 @@ func main() {
 		switch user.Topic {
 		case "ask":
 			say(room, "answer", "re: "+string(user.Payload), from.SenderIdentity)
+		case "lossy":
+			send(room, "lossy", "re: "+string(user.Payload), from.SenderIdentity, false)
 		case "call":
 			go callBack(room, name, from.SenderIdentity)
 		case "mute":
@@ -79,10 +81,14 @@ func main() {
 }
 
 func say(room *lksdk.Room, topic, words, to string) {
+	send(room, topic, words, to, true)
+}
+
+func send(room *lksdk.Room, topic, words, to string, reliable bool) {
 	must(room.LocalParticipant.PublishDataPacket(
 		lksdk.UserData([]byte(words)),
 		lksdk.WithDataPublishTopic(topic),
-		lksdk.WithDataPublishReliable(true),
+		lksdk.WithDataPublishReliable(reliable),
 		lksdk.WithDataPublishDestination([]string{to}),
 	))
 }
