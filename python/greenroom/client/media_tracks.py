@@ -8,12 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from livekit.protocol import models
+
 from greenroom import _engine
+from greenroom.signalling.client_description import SUBSCRIBE_PAYLOADS
 
 from .state import PublicationState, TrackState
 
 if TYPE_CHECKING:
     from .session import Session
+
+
+_CODECS = frozenset({*(payload.codec for payload in SUBSCRIBE_PAYLOADS), "red"})
+"""What can be received; servers take the redundancy of RED away from who does not know it."""
+
+
+def can_receive(info: models.TrackInfo) -> bool:
+    """Whether the track comes in a codec of ours, or may: its server does not say which yet."""
+    codecs = {
+        mime.lower().rpartition("/")[2] for mime in (info.mime_type, *(c.mime_type for c in info.codecs))
+    }
+    return not codecs - {""} or not codecs.isdisjoint(_CODECS)
 
 
 class MediaTracks:
@@ -62,6 +77,8 @@ class MediaTracks:
         )
 
     def _attach(self, publication: PublicationState, receiver: _engine.Receiver) -> None:
+        if not can_receive(publication.info):
+            return  # its section has codecs of ours all the same; the server finds out and says so
         track = publication.track
         self._session.encryption.protect(publication, receiver)
         if track is not None:

@@ -158,6 +158,10 @@ class RoomEmitter(EventEmitter[EventTypes]):
     ) -> tuple[Any, ...]:
         if event not in EVENT_CLASSES:
             raise ValueError(f"there is no event {event!r}; there are {', '.join(EVENT_CLASSES)}")
+        if predicate is not None and not callable(predicate):
+            raise TypeError(
+                f"the predicate is {predicate!r}: it must be a function; a time is given as timeout="
+            )
         if self._has_ended:
             raise _ended_error(event)
         waiter = _Waiter(event, predicate)

@@ -267,6 +267,12 @@ class RemoteParticipant(Participant):
         return self._describe("RemoteParticipant")
 
 
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is {value!r}: it must be a string")
+    return value
+
+
 _DEFAULT_PUBLISH_OPTIONS = TrackPublishOptions()
 
 
@@ -371,14 +377,17 @@ class LocalParticipant(LocalData, Participant):
         Returns when the server has said yes. Raises a RequestError (greenroom.client.errors): NotAllowedError,
         LimitExceededError (512 KiB) or RequestTimeoutError (5 s); RuntimeError when not connected.
         """
-        await self._connected(RuntimeError, "set metadata").requests.update_own(metadata=metadata)
+        requests = self._connected(RuntimeError, "set metadata").requests
+        await requests.update_own(metadata=_text("metadata", metadata))
 
     async def set_name(self, name: str) -> None:
         """Like `set_metadata`, for the display name: at most 256 characters."""
-        await self._connected(RuntimeError, "set the name").requests.update_own(name=name)
+        await self._connected(RuntimeError, "set the name").requests.update_own(name=_text("name", name))
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Merge into the present ones; an empty value deletes its key. Raises like `set_metadata`; the limit is 64 KiB."""
+        for key, value in attributes.items():
+            _text(f"the attribute {_text('a key of attributes', key)!r}", value)
         await self._connected(RuntimeError, "set attributes").requests.update_own(attributes=dict(attributes))
 
     def set_track_subscription_permissions(

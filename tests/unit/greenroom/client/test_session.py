@@ -114,6 +114,31 @@ async def test_media_before_its_publication_waits_for_it(server: SignalServer, p
     await room.disconnect()
 
 
+@pytest.mark.parametrize(
+    ("mime_types", "taken"), [(["video/VP9"], False), (["video/VP9", "video/VP8"], True)]
+)
+async def test_a_track_in_a_codec_that_is_not_ours_is_not_subscribed(
+    server: SignalServer, peers: FakePeers, mime_types: list[str], taken: bool
+) -> None:
+    """Servers offer all codecs in its section, and find out from the answer that its own is not among ours."""
+    info = track("TR_v", models.TrackType.VIDEO)
+    info.mime_type = mime_types[0]
+    info.codecs.extend(models.SimulcastCodecInfo(mime_type=mime_type) for mime_type in mime_types)
+    server.join.other_participants.append(participant("bob", tracks=[info]))
+    room = rtc.Room()
+    recorder = Recorder(room)
+    await room.connect(server.url, "token")
+    connection = await server.connection()
+    await connection.send(offer=server_offer(("video", "PA_bob", "TR_v", 9), offer_id=2))
+    failure = proto.SubscriptionResponse(track_sid="TR_v", err=models.SubscriptionError.SE_CODEC_UNSUPPORTED)
+    await connection.send(subscription_response=failure)
+    assert await recorder.until("track_subscription_failed") == (
+        "track_subscription_failed", "bob", "TR_v", "SE_CODEC_UNSUPPORTED",
+    )  # fmt: skip
+    assert ("track_subscribed" in recorder.names()) is taken
+    await room.disconnect()
+
+
 async def test_a_resubscribed_track_keeps_its_object_on_new_ssrcs(
     server: SignalServer, peers: FakePeers
 ) -> None:

@@ -121,6 +121,18 @@ async def test_a_refused_change_of_own_metadata_is_typed(
         await asyncio.wait_for(setting, TIMEOUT_S)
 
 
+async def test_what_is_no_text_is_refused_by_name(room: rtc.Room) -> None:
+    local: Any = room.local_participant
+    for change, message in (
+        (local.set_metadata(b"m"), "metadata is b'm'"),
+        (local.set_name(None), "name is None"),
+        (local.set_attributes({"mood": 5}), "the attribute 'mood' is 5"),
+        (local.set_attributes({5: "x"}), "a key of attributes is 5"),
+    ):
+        with pytest.raises(TypeError, match=f"{message}: it must be a string"):
+            await change
+
+
 @pytest.fixture
 async def own(room: rtc.Room) -> rtc.LocalTrackPublication:
     microphone = rtc.LocalAudioTrack.create_audio_track("mic", fake_source(num_channels=1))

@@ -87,6 +87,11 @@ async def test_an_unknown_event_is_refused() -> None:
         await Emitter().wait_for("track_publisched")  # type: ignore[call-overload]
 
 
+async def test_a_time_in_place_of_the_predicate_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"the predicate is 5: .* timeout="):
+        await Emitter().wait_for("moved", 5)  # type: ignore[arg-type]
+
+
 async def test_a_failing_predicate_fails_the_waiter_alone() -> None:
     room = Emitter()
     heard: list[str] = []
