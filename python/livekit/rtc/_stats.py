@@ -60,7 +60,8 @@ _OUTBOUND = _same(
     "nack_count",
     "fir_count",
     "pli_count",
-)
+) | {"frames_sent": "frames_encoded", "target_bitrate": "target_bitrate_bps"}
+"""Every frame that is encoded is sent."""
 _INBOUND = _same(
     "frames_decoded", "key_frames_decoded", "frames_dropped", "frame_width", "frame_height",
     "nack_count", "pli_count",
@@ -81,7 +82,7 @@ def _outbound(sender: dict[str, Any]) -> proto.RtcStats:
     _rtc(entry, f"O{_TRANSPORT_ID}{sender.get('ssrc', 0)}")
     _stream(entry, sender, "audio" if sender.get("codec") == "opus" else "video")
     _fill(entry.sent, sender, _same("packets_sent", "bytes_sent"))
-    _fill(entry.outbound, sender, _OUTBOUND | {"target_bitrate": "target_bitrate_bps"})
+    _fill(entry.outbound, sender, _OUTBOUND)
     entry.outbound.mid = str(sender.get("mid") or "")
     entry.outbound.rid = str(sender.get("rid") or "")
     entry.outbound.active = True
