@@ -2,6 +2,7 @@
 
 use greenroom_media::audio::{OpusEncoder, OpusEncoderConfig, Resampler, level_dbov};
 
+use crate::sending::ExpectedLoss;
 use crate::{AudioSenderConfig, PeerError, Result};
 
 /// Samples per channel of one packet: 20 ms at 48 kHz.
@@ -39,6 +40,7 @@ pub(crate) struct AudioSender {
     pending: Vec<i16>,
     rtp_time: u64,
     silent: bool,
+    expected_loss: ExpectedLoss,
 }
 
 impl AudioSender {
@@ -67,7 +69,20 @@ impl AudioSender {
             pending: vec![],
             rtp_time: u64::from(first_rtp_time),
             silent: true,
+            expected_loss: ExpectedLoss::default(),
         })
+    }
+
+    /// The peer reports so much loss, from 0 to 1: packets repeat as much of the one before as that makes worth while.
+    pub fn expect_loss(&mut self, loss: f32) {
+        if let Some(percent) = self.expected_loss.update(loss)
+            && let Err(error) = self.encoder.set_expected_loss_percent(percent)
+        {
+            log::warn!(
+                "ssrc {}: {percent} % of loss not expected: {error}",
+                self.config.ssrc
+            );
+        }
     }
 
     /// Take interleaved PCM as the source has it; the packets that are complete. Nothing is encoded unless `sending`.

@@ -13,9 +13,9 @@ use crate::certificate::identity;
 use crate::eager_checks::FIRST_RETRANSMISSION;
 use crate::{HeaderExtension, PayloadType, PeerConfig, PeerError, Result, TrackKind};
 
-/// Audio packets held back while one before them is missing: the jitter buffer does the waiting, this only undoes reordering.
-const AUDIO_REORDERING_PACKETS: usize = 3;
-const AUDIO_REORDERING_TIMEOUT: Duration = Duration::from_millis(40);
+/// Audio packets held back while one before them is missing: none, and those that come late are not dropped. The jitter
+/// buffer does the ordering and the waiting, by how late packets are, those that were sent again included.
+const AUDIO_REORDERING_PACKETS: usize = 0;
 /// How often a working path is checked. A server learns from a check that a NAT has given us another address, so this is
 /// how long such a change may interrupt everything.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -58,7 +58,6 @@ pub(crate) fn build(config: &PeerConfig) -> Result<RtcConfig> {
         .clear_codecs()
         .set_extension_map(extension_map(config)?)
         .set_reordering_size_audio(AUDIO_REORDERING_PACKETS)
-        .set_reordering_timeout_audio(Some(AUDIO_REORDERING_TIMEOUT))
         .set_rtcp_report_interval_audio(Duration::from_secs(2))
         .set_stats_interval(Some(STATISTICS_INTERVAL))
         .set_sctp_max_buffered_amount(SCTP_BUFFER_BYTES);

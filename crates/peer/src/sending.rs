@@ -1,6 +1,7 @@
 //! The senders of a peer: from pipelines into str0m, and from the bandwidth estimate into the encoders.
 
 mod bitrate;
+mod expected_loss;
 mod layers;
 mod statistics;
 mod video_packets;
@@ -20,6 +21,7 @@ use crate::media_table::{MediaTable, Way};
 use crate::video_sender::VideoSender;
 use crate::{AudioSenderConfig, PeerError, Result, TrackKind, VideoSenderConfig};
 
+pub(crate) use expected_loss::ExpectedLoss;
 use layers::check_layers;
 use video_packets::write_video;
 
@@ -337,9 +339,13 @@ impl Sending {
     }
 
     pub fn note_statistics(&mut self, statistics: MediaEgressStats) {
-        if self.senders.contains_key(&statistics.mid) {
-            self.egress.insert((statistics.mid, statistics.rid), statistics);
+        let Some(sender) = self.senders.get_mut(&statistics.mid) else {
+            return;
+        };
+        if let (Pipeline::Audio(audio), Some(loss)) = (&mut sender.pipeline, statistics.loss) {
+            audio.expect_loss(loss);
         }
+        self.egress.insert((statistics.mid, statistics.rid), statistics);
     }
 
     pub fn clear(&mut self) {
