@@ -256,6 +256,50 @@ async def test_a_publisher_says_who_may_subscribe(rooms: Rooms) -> None:
         assert friendly.of("track_unsubscribed") == []
 
 
+async def test_a_publisher_permits_single_tracks_to_later_joiners_too(rooms: Rooms) -> None:
+    publisher, _ = await rooms.join("publisher")
+    async with microphone(publisher) as (sound, _), camera(publisher) as (picture, _):
+        permit = rtc.ParticipantTrackPermission(participant_identity="friend", allowed_track_sids=[sound.sid])
+        publisher.local_participant.set_track_subscription_permissions(
+            allow_all_participants=False, participant_permissions=[permit]
+        )
+        friend, friendly = await rooms.join("friend")
+        stranger, strange = await rooms.join("stranger")
+        await friendly.wait("track_subscribed")
+        for publication in stranger.remote_participants["publisher"].track_publications.values():
+            publication.set_subscribed(True)
+        await within(publisher.local_participant.publish_data("all have been asked"))
+        await strange.wait("data_received")
+        assert [p.sid for _, p, _ in friendly.of("track_subscribed")] == [sound.sid]
+        seen = friend.remote_participants["publisher"].track_publications
+        await friendly.until(lambda: not seen[picture.sid].subscription_allowed, "the word on the picture")
+        assert seen[sound.sid].subscription_allowed
+        publisher.local_participant.set_track_subscription_permissions(allow_all_participants=True)
+        await friendly.wait("track_subscribed", count=2)
+        await strange.wait("track_subscribed", count=2)
+
+
+async def test_kinds_and_reasons_are_seen_by_others(rooms: Rooms) -> None:
+    _, events = await rooms.join("watcher")
+    reasons = {
+        "sip": "USER_UNAVAILABLE",
+        "ingress": "USER_REJECTED",
+        "agent": "AGENT_ERROR",
+        "egress": "ROOM_DELETED",
+    }
+    joined = await asyncio.gather(*(rooms.join(kind, kind=kind) for kind in reasons))
+    for kind in reasons:
+        (who,) = await events.wait("participant_connected", lambda who, kind=kind: who.identity == kind)
+        assert who.kind == rtc.ParticipantKind.Value(f"PARTICIPANT_KIND_{kind.upper()}")
+    for (room, _), reason in zip(joined, reasons.values(), strict=True):
+        await room.disconnect(reason=rtc.DisconnectReason.Value(reason))
+    for kind, reason in reasons.items():
+        (who,) = await events.wait("participant_disconnected", lambda who, kind=kind: who.identity == kind)
+        # What only a server may say is not taken from a participant.
+        told = "CLIENT_INITIATED" if reason == "ROOM_DELETED" else reason
+        assert rtc.DisconnectReason.Name(who.disconnect_reason) == told
+
+
 async def test_a_paused_track_stays_subscribed(rooms: Rooms) -> None:
     publisher, _ = await rooms.join("publisher")
     viewer, events = await rooms.join("viewer")

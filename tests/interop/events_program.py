@@ -24,7 +24,7 @@ EVENTS = (
     "track_unsubscribed", "track_muted", "track_unmuted", "active_speakers_changed", "room_metadata_changed",
     "participant_metadata_changed", "participant_name_changed", "participant_attributes_changed",
     "participant_permissions_changed", "connection_quality_changed", "data_received", "connection_state_changed",
-    "disconnected", "reconnecting", "reconnected", "room_updated", "token_refreshed",
+    "disconnected", "reconnecting", "reconnected", "room_updated", "token_refreshed", "track_subscription_failed",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ async def main(url: str, token: str) -> None:
     await room.connect(url, token)
     source = rtc.AudioSource(RATE_HZ, 1, 200)
     playing = asyncio.ensure_future(play(source))
-    await room.local_participant.publish_track(
+    publication = await room.local_participant.publish_track(
         rtc.LocalAudioTrack.create_audio_track("tone", source),
         rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE),
     )
@@ -71,6 +71,12 @@ async def main(url: str, token: str) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     tell("ready")
+    local = room.local_participant
+    known = {
+        "metadata": local.set_metadata,
+        "name": local.set_name,
+        "unpublish": lambda _: local.unpublish_track(publication.sid),
+    }
     while not ended.is_set():
         orders = asyncio.ensure_future(reader.readline())
         over = asyncio.ensure_future(ended.wait())
@@ -80,9 +86,8 @@ async def main(url: str, token: str) -> None:
             orders.cancel()
             break
         name, _, value = orders.result().decode().strip().partition(" ")
-        local = room.local_participant
-        await {"metadata": local.set_metadata, "name": local.set_name}[name](value)
-        tell(f"set_{name}")
+        await known[name](value)
+        tell(f"did_{name}")
     playing.cancel()
     await room.disconnect()
 

@@ -13,7 +13,7 @@ from event_cases import Admin
 from livekit.protocol import models
 from room_tools import Rooms, microphone, within
 
-from livekit import api
+from livekit import api, rtc
 
 from .peers import official_sdk_python
 from .servers import RoomServer
@@ -107,6 +107,8 @@ async def test_a_visit_as_the_official_sdk_sees_it(official: tuple[OfficialClien
         await client.wait("local_track_subscribed")
         await within(room.local_participant.unpublish_track(publication.sid))
         await client.wait("track_unpublished", "tone", "us")
+    await within(room.local_participant.publish_data("hello"))
+    await client.wait("data_received", "hello")
     await room.disconnect()
     await client.wait("participant_disconnected", "us")
     order = [
@@ -119,16 +121,22 @@ async def test_a_visit_as_the_official_sdk_sees_it(official: tuple[OfficialClien
         "track_unmuted", "track_unsubscribed", "track_unpublished", "participant_disconnected",
     ]  # fmt: skip
     await client.wait("connection_quality_changed", "official", 2)
+    await client.wait("connection_state_changed", 1)
+    await client.wait("room_updated")
     assert client.names().count("reconnecting") == 0
 
 
 async def test_what_an_administrator_does_reaches_the_official_sdk(
     official: tuple[OfficialClient, Rooms, Admin],
 ) -> None:
-    client, _, admin = official
+    client, rooms, admin = official
+    _, events = await rooms.join("us")
     await client.wait("local_track_published")
+    await client.order("unpublish")
+    await client.wait("local_track_unpublished", "tone")
+    await events.wait("track_unpublished")
     await client.order("metadata mine")
-    await client.wait("set_metadata")
+    await client.wait("did_metadata")
     await client.until(lambda e: e[0] == "participant_metadata_changed" and e[1][2] == "mine", "its metadata")
     await admin.set_metadata("hall")
     await client.wait("room_metadata_changed", "", "hall")
@@ -139,5 +147,31 @@ async def test_what_an_administrator_does_reaches_the_official_sdk(
     await client.wait("participant_permissions_changed", "official", False)
     await client.wait("token_refreshed")
     await admin.remove("official")
-    await client.wait("disconnected", 4)
+    await client.wait("disconnected", rtc.DisconnectReason.PARTICIPANT_REMOVED)
     assert "reconnecting" not in client.names()
+
+
+async def test_another_session_of_the_official_sdks_identity(
+    official: tuple[OfficialClient, Rooms, Admin],
+) -> None:
+    client, rooms, _ = official
+    await rooms.join("official")
+    await client.wait("disconnected", rtc.DisconnectReason.DUPLICATE_IDENTITY)
+    assert "reconnecting" not in client.names()
+
+
+async def test_who_the_official_sdk_sees_and_why_they_leave(
+    official: tuple[OfficialClient, Rooms, Admin],
+) -> None:
+    client, rooms, admin = official
+    await rooms.join("hidden", hidden=True)
+    recorder, _ = await rooms.join("recorder", recorder=True, hidden=True)
+    agent, _ = await rooms.join("agent", kind="agent")
+    await client.wait("participant_connected", "agent")
+    await admin.remove("agent")
+    await client.wait("participant_disconnected", "agent")
+    assert not agent.isconnected()
+    assert [args for name, args in client.events if name == "participant_connected"] == [["agent"]]
+    await admin.delete()
+    await client.wait("disconnected", rtc.DisconnectReason.ROOM_DELETED)
+    assert not recorder.isconnected()
