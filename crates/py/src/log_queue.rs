@@ -15,13 +15,7 @@ const CHARACTERS_LIMIT: usize = 2_000;
 /// Whose records are kept; the first part of their module paths.
 const OURS: [&str; 2] = ["greenroom", "sctp_proto"];
 
-static QUEUE: LogQueue = LogQueue {
-    filled: AtomicBool::new(false),
-    records: Mutex::new(Records {
-        kept: VecDeque::new(),
-        dropped: 0,
-    }),
-};
+static QUEUE: LogQueue = LogQueue::new();
 
 struct LogQueue {
     /// Spares those who look the lock.
@@ -35,6 +29,16 @@ struct Records {
 }
 
 impl LogQueue {
+    const fn new() -> LogQueue {
+        LogQueue {
+            filled: AtomicBool::new(false),
+            records: Mutex::new(Records {
+                kept: VecDeque::new(),
+                dropped: 0,
+            }),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,13 +104,7 @@ mod tests {
 
     #[test]
     fn records_are_bounded_and_what_is_dropped_is_counted() {
-        let queue = LogQueue {
-            filled: AtomicBool::new(false),
-            records: Mutex::new(Records {
-                kept: VecDeque::new(),
-                dropped: 0,
-            }),
-        };
+        let queue = LogQueue::new();
         assert_eq!(queue.take(), []);
         for number in 0..RECORDS_LIMIT + 3 {
             let record = |target| {

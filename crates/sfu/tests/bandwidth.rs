@@ -84,6 +84,40 @@ fn assert_no_holes(world: &World, client: usize, ssrc: u32) {
     }
 }
 
+/// What a client's video may take, from now on.
+fn limit(world: &mut World, client: usize, limit_bps: Option<u64>) {
+    let (transport, now) = (world.clients[client].handle, world.now);
+    world
+        .sfu
+        .set_bandwidth_limit(transport, limit_bps, now)
+        .expect("open");
+}
+
+fn set_policy(world: &mut World, client: usize, policy: BandwidthPolicy) {
+    let (transport, now) = (world.clients[client].handle, world.now);
+    world
+        .sfu
+        .set_bandwidth_policy(transport, policy, now)
+        .expect("open");
+}
+
+const MAY_PAUSE: BandwidthPolicy = BandwidthPolicy {
+    congestion_control: true,
+    allow_pause: true,
+};
+
+/// Two cameras, and a client whose tracks of both may be paused: it, and its tracks on SSRC 900 and 910.
+fn two_tracks(world: &mut World) -> ([Camera; 2], usize, [Handle; 2]) {
+    world.join();
+    let cameras = [camera(world, "v", 1_000), camera(world, "w", 2_000)];
+    let client = world.join();
+    set_policy(world, client, MAY_PAUSE);
+    let tracks = [(0, 900), (1, 910)].map(|(index, ssrc): (usize, u32)| {
+        world.subscribe(client, cameras[index].up_track, ssrc, vec![vp8(true)])
+    });
+    (cameras, client, tracks)
+}
+
 #[test]
 fn a_limit_lowers_the_layer_and_no_limit_raises_it() {
     let mut world = World::new(11);
@@ -94,7 +128,6 @@ fn a_limit_lowers_the_layer_and_no_limit_raises_it() {
     let undisturbed = world.subscribe(other, cameras[0].up_track, 900, vec![vp8(true)]);
     stream(&mut world, &mut cameras, 2_000);
     assert_eq!(layer(&world, down_track), Some(2));
-    let transport = world.clients[limited].handle;
     for (limit_bps, expected) in [
         (Some(550_000), 1),
         (Some(200_000), 0),
@@ -102,11 +135,7 @@ fn a_limit_lowers_the_layer_and_no_limit_raises_it() {
         (None, 2),
         (Some(50_000), 0),
     ] {
-        let now = world.now;
-        world
-            .sfu
-            .set_bandwidth_limit(transport, limit_bps, now)
-            .expect("open");
+        limit(&mut world, limited, limit_bps);
         stream(&mut world, &mut cameras, 5_000);
         assert_eq!(layer(&world, down_track), Some(expected), "{limit_bps:?}");
         assert_eq!(layer(&world, undisturbed), Some(2), "{limit_bps:?}");
@@ -124,12 +153,7 @@ fn temporal_layers_go_before_spatial_ones() {
     let client = world.join();
     let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
     stream(&mut world, &mut cameras, 3_000);
-    let now = world.now;
-    let transport = world.clients[client].handle;
-    world
-        .sfu
-        .set_bandwidth_limit(transport, Some(900_000), now)
-        .expect("open");
+    limit(&mut world, client, Some(900_000));
     let before = world.clients[client].on(900).len();
     stream(&mut world, &mut cameras, 2_000);
     assert_eq!(layer(&world, down_track), Some(2));
@@ -145,29 +169,11 @@ fn temporal_layers_go_before_spatial_ones() {
 #[test]
 fn tracks_that_do_not_fit_are_paused_where_that_is_allowed() {
     let mut world = World::new(13);
-    world.join();
-    let mut cameras = [camera(&mut world, "v", 1_000), camera(&mut world, "w", 2_000)];
-    let client = world.join();
-    let transport = world.clients[client].handle;
-    let policy = BandwidthPolicy {
-        allow_pause: true,
-        ..BandwidthPolicy::default()
-    };
-    let now = world.now;
-    world
-        .sfu
-        .set_bandwidth_policy(transport, policy, now)
-        .expect("open");
-    let [first, second] = [(0, 900), (1, 910)].map(|(index, ssrc): (usize, u32)| {
-        world.subscribe(client, cameras[index].up_track, ssrc, vec![vp8(true)])
-    });
+    let (mut cameras, client, [first, second]) = two_tracks(&mut world);
     stream(&mut world, &mut cameras, 2_000);
     let now = world.now;
     world.sfu.set_priority(second, 7, now).expect("open");
-    world
-        .sfu
-        .set_bandwidth_limit(transport, Some(90_000), now)
-        .expect("open");
+    limit(&mut world, client, Some(90_000));
     stream(&mut world, &mut cameras, 2_000);
     assert_eq!(
         (pauses(&world, first), pauses(&world, second)),
@@ -181,8 +187,7 @@ fn tracks_that_do_not_fit_are_paused_where_that_is_allowed() {
         held,
         "a paused track sends nothing"
     );
-    let now = world.now;
-    world.sfu.set_bandwidth_limit(transport, None, now).expect("open");
+    limit(&mut world, client, None);
     stream(&mut world, &mut cameras, 3_000);
     assert_eq!(pauses(&world, first), [true, false]);
     assert_eq!((layer(&world, first), layer(&world, second)), (Some(2), Some(2)));
@@ -197,29 +202,17 @@ fn a_track_that_is_disabled_while_it_is_paused_comes_back() {
     world.join();
     let mut cameras = [camera(&mut world, "v", 1_000)];
     let client = world.join();
-    let transport = world.clients[client].handle;
-    let policy = BandwidthPolicy {
-        allow_pause: true,
-        ..BandwidthPolicy::default()
-    };
     let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
     stream(&mut world, &mut cameras, 2_000);
-    let now = world.now;
-    world
-        .sfu
-        .set_bandwidth_policy(transport, policy, now)
-        .expect("open");
-    world
-        .sfu
-        .set_bandwidth_limit(transport, Some(10_000), now)
-        .expect("open");
+    set_policy(&mut world, client, MAY_PAUSE);
+    limit(&mut world, client, Some(10_000));
     stream(&mut world, &mut cameras, 1_000);
     assert_eq!(layer(&world, down_track), None);
     let now = world.now;
     world.sfu.set_down_track_enabled(down_track, false, now);
     stream(&mut world, &mut cameras, 1_000);
+    limit(&mut world, client, None);
     let now = world.now;
-    world.sfu.set_bandwidth_limit(transport, None, now).expect("open");
     world.sfu.set_down_track_enabled(down_track, true, now);
     stream(&mut world, &mut cameras, 2_000);
     assert_eq!(layer(&world, down_track), Some(2));
@@ -302,11 +295,7 @@ fn everything_is_sent_where_congestion_is_not_controlled() {
         congestion_control: false,
         allow_pause: true,
     };
-    let (transport, now) = (world.clients[client].handle, world.now);
-    world
-        .sfu
-        .set_bandwidth_policy(transport, policy, now)
-        .expect("open");
+    set_policy(&mut world, client, policy);
     world.clients[client].bottleneck = Some((300_000, ms(300)));
     let down_track = world.subscribe(client, cameras[0].up_track, 900, vec![vp8(true)]);
     stream(&mut world, &mut cameras, 10_000);
@@ -316,21 +305,7 @@ fn everything_is_sent_where_congestion_is_not_controlled() {
 #[test]
 fn two_tracks_share_a_link_and_a_paused_one_returns_with_the_room_for_it() {
     let mut world = World::new(33);
-    world.join();
-    let mut cameras = [camera(&mut world, "v", 1_000), camera(&mut world, "w", 2_000)];
-    let client = world.join();
-    let policy = BandwidthPolicy {
-        allow_pause: true,
-        ..BandwidthPolicy::default()
-    };
-    let (transport, now) = (world.clients[client].handle, world.now);
-    world
-        .sfu
-        .set_bandwidth_policy(transport, policy, now)
-        .expect("open");
-    let [first, second] = [(0, 900), (1, 910)].map(|(index, ssrc): (usize, u32)| {
-        world.subscribe(client, cameras[index].up_track, ssrc, vec![vp8(true)])
-    });
+    let (mut cameras, client, [first, second]) = two_tracks(&mut world);
     let now = world.now;
     world.sfu.set_priority(second, 255, now).expect("open");
     stream(&mut world, &mut cameras, 4_000);

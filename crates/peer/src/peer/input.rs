@@ -167,6 +167,6 @@ impl Peer {
 }
 
 /// RFC 7983: 0 to 3 is STUN.
-fn is_stun(contents: &[u8]) -> bool {
+pub(super) fn is_stun(contents: &[u8]) -> bool {
     contents.first().is_some_and(|byte| *byte <= 3)
 }

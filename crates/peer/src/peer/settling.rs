@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use str0m::{Input, Output, Reason};
 
+use super::input::is_stun;
 use super::{Peer, PeerEvent, Protocol, State, Transmit};
 use crate::jobs::{JobKey, Outcome};
 
@@ -162,8 +163,8 @@ impl Peer {
         self.sent_at = Some(self.now);
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += contents.len() as u64;
-        // The first byte of STUN is 0 or 1 (RFC 7983): checks go to many, the rest to the chosen one.
-        if contents.first().is_some_and(|byte| *byte > 3) {
+        // Checks go to many, the rest to the chosen one.
+        if !is_stun(&contents) {
             self.path = Some((transmit.source, transmit.destination));
         }
         if transmit.proto != str0m::net::Protocol::Udp {
