@@ -9,14 +9,14 @@ fuzz_target!(|bytes: &[u8]| {
     let mut count = 0usize;
     rtcp::parse(bytes, |feedback| {
         count += 1;
-        if let Feedback::Nack { ssrc, pairs } = feedback {
-            assert!(pairs.len() <= 64);
-            lost.push((ssrc, pairs));
+        if let Feedback::Nack { ssrc, lost: numbers } = feedback {
+            let numbers: Vec<u16> = numbers.numbers().collect();
+            assert!(numbers.len() <= 64 * 17);
+            lost.push((ssrc, numbers));
         }
     });
     assert!(count <= bytes.len(), "more said than bytes received");
-    for (ssrc, pairs) in lost {
-        let mut numbers: Vec<u16> = pairs.iter().map(|(first, _)| *first).collect();
+    for (ssrc, mut numbers) in lost {
         numbers.sort_unstable();
         numbers.dedup();
         if numbers.is_empty() {

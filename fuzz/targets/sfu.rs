@@ -27,8 +27,12 @@ fuzz_target!(|bytes: &[u8]| {
         let client = usize::from(step >> 7);
         match step % 4 {
             0 => stranger(&mut world, step, input.packet(1)),
-            1 => drop(world.clients[client].transport.send_rtp(input.packet(1))),
-            2 => drop(world.clients[client].transport.send_rtcp(input.packet(1))),
+            1 => drop(world.clients[client].transport.send_rtp(input.packet(1).to_vec())),
+            2 => drop(
+                world.clients[client]
+                    .transport
+                    .send_rtcp(input.packet(1).to_vec()),
+            ),
             _ => world.run(ms(u64::from(step))),
         }
     }

@@ -32,8 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
         let packet = input.packet(1);
         match step % 6 {
             0 => pair.inject(0, packet),
-            1 => drop(pair.sides[1].send_rtp(packet)),
-            2 => drop(pair.sides[1].send_rtcp(packet)),
+            1 => drop(pair.sides[1].send_rtp(packet.to_vec())),
+            2 => drop(pair.sides[1].send_rtcp(packet.to_vec())),
             3 => drop(pair.sides[1].send_message(channel, packet)),
             4 => replay_damaged(&mut pair, packet),
             _ => drop(pair.run_for(Duration::from_millis(u64::from(step)))),

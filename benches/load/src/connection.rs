@@ -58,6 +58,7 @@ impl Connection {
             is_remote_known: false,
             early_candidates: Vec::new(),
             own_ssrc,
+            buffers: BufferPool::default(),
             transport_sequence: 1,
             next_report_at: now,
         })
@@ -111,7 +112,7 @@ impl Connection {
                 destination: self.local,
                 contents: &buffer[..length],
             };
-            self.transport.handle_datagram(now, received);
+            self.transport.handle_datagram(now, received, &mut self.buffers);
             self.take_events(now.saturating_duration_since(epoch), tracks);
         }
         self.flush()
@@ -120,7 +121,10 @@ impl Connection {
     fn take_events(&mut self, now: Duration, tracks: &mut [OutgoingTrack]) {
         while let Some(event) = self.transport.poll_event() {
             match event {
-                TransportEvent::Rtp(packet) => self.reception.packet(now, &packet),
+                TransportEvent::Rtp(packet) => {
+                    self.reception.packet(now, &packet);
+                    self.buffers.give_back(packet);
+                }
                 TransportEvent::Rtcp(compound) => {
                     for ssrc in key_frame_requests(&compound) {
                         tracks.iter_mut().for_each(|track| track.request_key_frame(ssrc));
@@ -147,7 +151,7 @@ impl Connection {
             if !blocks.is_empty() {
                 self.next_report_at = now + REPORT_INTERVAL;
                 for packet in receiver_feedback(self.own_ssrc, &blocks) {
-                    self.transport.send_rtcp(&packet).map_err(io::Error::other)?;
+                    self.transport.send_rtcp(packet).map_err(io::Error::other)?;
                 }
             }
         }
@@ -164,7 +168,7 @@ impl Connection {
                 .into_iter()
                 .flatten()
             {
-                self.transport.send_rtcp(&report).map_err(io::Error::other)?;
+                self.transport.send_rtcp(report).map_err(io::Error::other)?;
             }
         }
         if is_report_due {

@@ -313,7 +313,7 @@ impl Stream {
         self.packets += 1;
         self.bytes = self.bytes.wrapping_add((head.len() + body.len()) as u32);
         // Not connected any more: the transport counts it, and the run shows the loss.
-        let _ = path.transport.send_rtp_in_place(packet);
+        let _ = path.transport.send_rtp(packet);
     }
 }
 

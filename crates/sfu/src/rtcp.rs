@@ -1,8 +1,10 @@
 //! RTCP (RFC 3550 section 6, RFC 4585, REMB, transport-wide feedback): a bounded reader and small writers.
 
+mod lost_packets;
 mod reader;
 mod writer;
 
+pub use self::lost_packets::LostPackets;
 pub use self::reader::parse;
 pub use self::writer::{
     write_full_intra, write_nack, write_picture_loss, write_receiver_reports, write_sender_report,
@@ -35,9 +37,9 @@ pub struct ReportBlock {
     pub delay_since_last_sender_report: u32,
 }
 
-/// One thing that an RTCP compound says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Feedback {
+/// One thing that an RTCP compound says; what is long is borrowed from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feedback<'a> {
     /// What a sender knows about its clock.
     SenderReport {
         /// The stream.
@@ -49,12 +51,12 @@ pub enum Feedback {
     },
     /// One block of a sender or receiver report.
     Report(ReportBlock),
-    /// Lost packets: (first, bitmap of the 16 after it).
+    /// Packets are wanted again.
     Nack {
         /// The stream.
         ssrc: u32,
-        /// At most 64 pairs.
-        pairs: Vec<(u16, u16)>,
+        /// Which.
+        lost: LostPackets<'a>,
     },
     /// A key frame is wanted (PLI or FIR).
     KeyFrame {
@@ -70,7 +72,7 @@ pub enum Feedback {
     /// [`FeedbackReader`](crate::congestion::FeedbackReader).
     TransportWide {
         /// At least the fixed part.
-        body: Vec<u8>,
+        body: &'a [u8],
     },
     /// The source ends.
     Goodbye {
@@ -83,7 +85,7 @@ pub enum Feedback {
 mod tests {
     use super::*;
 
-    fn all(bytes: &[u8]) -> (Vec<Feedback>, bool) {
+    fn all(bytes: &[u8]) -> (Vec<Feedback<'_>>, bool) {
         let mut found = Vec::new();
         let clean = parse(bytes, |feedback| found.push(feedback));
         (found, clean)
@@ -105,6 +107,7 @@ mod tests {
         write_picture_loss(&mut bytes, 2, 4);
         write_full_intra(&mut bytes, 2, 5, 1);
         write_transport_wide(&mut bytes, 2, 6, &[0, 7, 0, 1, 0, 0, 0, 0, 0x20, 0x01, 4]);
+        let lost = [0xFF, 0xFE, 0b1000_0000, 0b0000_0101, 0, 15, 0, 0, 0, 200, 0, 0];
         let expected = vec![
             Feedback::SenderReport {
                 ssrc: 1,
@@ -114,12 +117,12 @@ mod tests {
             Feedback::Report(block),
             Feedback::Nack {
                 ssrc: 3,
-                pairs: vec![(65_534, 0b1000_0000_0000_0101), (15, 0), (200, 0)],
+                lost: LostPackets::new(&lost),
             },
             Feedback::KeyFrame { ssrc: 4 },
             Feedback::KeyFrame { ssrc: 5 },
             Feedback::TransportWide {
-                body: vec![0, 7, 0, 1, 0, 0, 0, 0, 0x20, 0x01, 4],
+                body: &[0, 7, 0, 1, 0, 0, 0, 0, 0x20, 0x01, 4],
             },
         ];
         assert_eq!(all(&bytes), (expected, true));
@@ -160,7 +163,8 @@ mod tests {
             &[0x81, 205, 0, 0],
         ];
         for tail in tails {
-            let (found, clean) = all(&[&good[..], tail].concat());
+            let compound = [&good[..], tail].concat();
+            let (found, clean) = all(&compound);
             assert_eq!((found.len(), clean), (1, false), "{tail:?}");
         }
     }

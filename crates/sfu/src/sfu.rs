@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use greenroom_transport::{Certificate, Protocol, TransportEvent};
+use greenroom_transport::{BufferPool, Certificate, Protocol, TransportEvent};
 
 pub use self::allocating::BandwidthPolicy;
 pub(crate) use self::data_tracks::DataSubscription;
@@ -37,6 +37,7 @@ use crate::connection::Connection;
 use crate::demultiplexer::{Demultiplexer, RouteChange};
 use crate::down_track::DownTrack;
 use crate::handles::{Handle, HandleMap};
+use crate::rtcp::ReportBlock;
 use crate::statistics::SfuStatistics;
 use crate::up_track::UpTrack;
 
@@ -81,8 +82,19 @@ pub struct Sfu {
     timers: BinaryHeap<Reverse<(Instant, Handle)>>,
     /// Transports that go once their last datagrams are taken.
     closing: Vec<Handle>,
-    /// The packet being written, reused.
+    buffers: BufferPool,
+    /// The packet being written, in a buffer of the pool.
     scratch: Vec<u8>,
+    lists: Lists,
+}
+
+/// What is filled anew whenever it is needed, kept for its memory.
+#[derive(Default)]
+struct Lists {
+    up_tracks: Vec<Handle>,
+    down_tracks: Vec<Handle>,
+    lost: Vec<u16>,
+    blocks: Vec<ReportBlock>,
 }
 
 impl Sfu {
@@ -100,7 +112,9 @@ impl Sfu {
             dirty: Vec::new(),
             timers: BinaryHeap::new(),
             closing: Vec::new(),
-            scratch: Vec::with_capacity(1_500),
+            buffers: BufferPool::default(),
+            scratch: Vec::new(),
+            lists: Lists::default(),
         }
     }
 

@@ -7,7 +7,7 @@
 //! each number (missing, small or large delta) as run-length or vector chunks (sections 3.1.3 and 3.1.4), then the
 //! deltas (3.1.5). What is missing between two messages is reported too.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 const TICK_US: i64 = 250;
@@ -34,12 +34,22 @@ enum Symbol {
 pub struct FeedbackGenerator {
     epoch: Instant,
     highest: Option<u64>,
-    pending: BTreeMap<u64, i64>,
+    /// Number and microseconds since the epoch, by number.
+    pending: VecDeque<(u64, i64)>,
     /// The first number not yet reported on.
     next_base: Option<u64>,
     last_sent_at: Instant,
     marker_seen: bool,
     message_count: u8,
+    message: Message,
+}
+
+/// The message that is being made; its memory is used again.
+#[derive(Debug, Default)]
+struct Message {
+    symbols: Vec<Symbol>,
+    deltas: Vec<i16>,
+    body: Vec<u8>,
 }
 
 impl FeedbackGenerator {
@@ -48,11 +58,12 @@ impl FeedbackGenerator {
         FeedbackGenerator {
             epoch,
             highest: None,
-            pending: BTreeMap::new(),
+            pending: VecDeque::new(),
             next_base: None,
             last_sent_at: epoch,
             marker_seen: false,
             message_count: 0,
+            message: Message::default(),
         }
     }
 
@@ -69,10 +80,15 @@ impl FeedbackGenerator {
         }
         self.highest = Some(self.highest.map_or(extended, |highest| highest.max(extended)));
         let micros = now.saturating_duration_since(self.epoch).as_micros() as i64;
-        self.pending.entry(extended).or_insert(micros);
+        let found = self
+            .pending
+            .binary_search_by_key(&extended, |(number, _)| *number);
+        if let Err(at) = found {
+            self.pending.insert(at, (extended, micros));
+        }
         self.marker_seen |= marker;
         if self.pending.len() > MAX_PENDING {
-            self.pending.pop_first();
+            self.pending.pop_front();
         }
     }
 
@@ -88,33 +104,37 @@ impl FeedbackGenerator {
         Some(self.last_sent_at + if early { SEND_AFTER_WITH_MARKER } else { SEND_AFTER })
     }
 
-    /// The bodies (what follows the two SSRCs) of the messages that are due.
-    pub fn collect(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    /// Calls `each` with the body (what follows the two SSRCs) of each message that is due.
+    pub fn collect(&mut self, now: Instant, mut each: impl FnMut(&[u8])) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
-            return Vec::new();
+            return;
         }
         self.last_sent_at = now;
         self.marker_seen = false;
-        let mut messages = Vec::new();
         while let Some(body) = self.next_message() {
-            messages.push(body);
+            each(body);
         }
-        messages
     }
 
-    fn next_message(&mut self) -> Option<Vec<u8>> {
-        let (&first, &first_us) = self.pending.first_key_value()?;
+    fn next_message(&mut self) -> Option<&[u8]> {
+        let &(first, first_us) = self.pending.front()?;
         // Report what is missing between the messages too, unless the gap is absurd or we went back.
         let base = self
             .next_base
             .filter(|base| *base <= first && first - base < MAX_SPAN)
             .unwrap_or(first);
         let reference = first_us.div_euclid(REFERENCE_US);
-        let mut symbols = vec![Symbol::Missing; (first - base) as usize];
-        let mut deltas: Vec<i16> = Vec::new();
+        let Message {
+            symbols,
+            deltas,
+            body,
+        } = &mut self.message;
+        symbols.clear();
+        symbols.resize((first - base) as usize, Symbol::Missing);
+        deltas.clear();
         let mut clock = reference * REFERENCE_US / TICK_US;
         let mut next = first;
-        while let Some((&number, &micros)) = self.pending.first_key_value() {
+        while let Some(&(number, micros)) = self.pending.front() {
             let ticks = micros.div_euclid(TICK_US);
             let Ok(delta) = i16::try_from(ticks - clock) else {
                 break;
@@ -131,23 +151,23 @@ impl FeedbackGenerator {
             deltas.push(delta);
             clock = ticks;
             next = number + 1;
-            self.pending.pop_first();
+            self.pending.pop_front();
         }
         self.next_base = Some(self.next_base.map_or(next, |base| base.max(next)));
-        let mut body = Vec::with_capacity(16 + symbols.len() / 7 * 2 + deltas.len() * 2);
+        body.clear();
         body.extend_from_slice(&(base as u16).to_be_bytes());
         body.extend_from_slice(&(symbols.len() as u16).to_be_bytes());
         let reference_and_count = (reference as u32) << 8 | u32::from(self.message_count);
         self.message_count = self.message_count.wrapping_add(1);
         body.extend_from_slice(&reference_and_count.to_be_bytes());
-        write_chunks(&symbols, &mut body);
+        write_chunks(symbols, body);
         for delta in deltas {
-            match u8::try_from(delta) {
+            match u8::try_from(*delta) {
                 Ok(small) => body.push(small),
                 Err(_) => body.extend_from_slice(&delta.to_be_bytes()),
             }
         }
-        Some(body)
+        Some(body.as_slice())
     }
 }
 
@@ -227,7 +247,16 @@ mod tests {
             generator.record(last, *number, false);
         }
         let due = generator.deadline().expect("something to report").max(last) + SEND_AFTER;
-        generator.collect(due).iter().map(|body| decode(body)).collect()
+        bodies(&mut generator, due)
+            .iter()
+            .map(|body| decode(body))
+            .collect()
+    }
+
+    fn bodies(generator: &mut FeedbackGenerator, now: Instant) -> Vec<Vec<u8>> {
+        let mut bodies = Vec::new();
+        generator.collect(now, |body| bodies.push(body.to_vec()));
+        bodies
     }
 
     #[test]
@@ -262,9 +291,9 @@ mod tests {
         let epoch = Instant::now();
         let mut generator = FeedbackGenerator::new(epoch);
         generator.record(epoch, 1, false);
-        assert_eq!(generator.collect(epoch + SEND_AFTER).len(), 1);
+        assert_eq!(bodies(&mut generator, epoch + SEND_AFTER).len(), 1);
         generator.record(epoch + SEND_AFTER * 2, 4, false);
-        let bodies = generator.collect(epoch + SEND_AFTER * 4);
+        let bodies = bodies(&mut generator, epoch + SEND_AFTER * 4);
         let (found, count) = decode(&bodies[0]);
         assert_eq!((found[0].0, count), (4, 3));
         assert_eq!(bodies[0][7], 1, "the second message");
@@ -288,7 +317,7 @@ mod tests {
             generator.record(at, number, false);
         }
         assert!(
-            !generator.collect(at).is_empty(),
+            !bodies(&mut generator, at).is_empty(),
             "more than a hundred are not held back"
         );
         assert_eq!(generator.deadline(), None);

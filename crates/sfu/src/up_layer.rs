@@ -112,8 +112,8 @@ impl UpLayer {
     }
 
     /// Takes one media packet (RTX unwrapped already). None when it is a duplicate, too old or implausible.
-    pub fn receive(&mut self, now: Instant, packet: Vec<u8>, clock_rate_hz: u32) -> Option<Accepted> {
-        let view = RtpView::parse(&packet)?;
+    pub fn receive(&mut self, now: Instant, packet: &[u8], clock_rate_hz: u32) -> Option<Accepted> {
+        let view = RtpView::parse(packet)?;
         let (number, timestamp, padding_only) =
             (view.sequence_number, view.timestamp, view.payload.is_empty());
         let length = packet.len() as u64;
@@ -132,7 +132,7 @@ impl UpLayer {
         // A padding-only packet is remembered as an empty one: known, but nothing to forward or resend.
         if !self
             .history
-            .insert(sequence, if padding_only { Vec::new() } else { packet })
+            .insert(sequence, if padding_only { &[] } else { packet })
         {
             return None;
         }
@@ -193,7 +193,7 @@ mod tests {
         layer.nack_enabled = true;
         let take = |layer: &mut UpLayer, number| {
             layer
-                .receive(now, packet(number, &[1]), 90_000)
+                .receive(now, &packet(number, &[1]), 90_000)
                 .map(|accepted| (accepted.sequence - 65_536, accepted.newest))
         };
         assert_eq!(take(&mut layer, 5), Some((5, true)));
@@ -211,14 +211,14 @@ mod tests {
         let mut layer = UpLayer::new(Kind::Video, 0, None);
         layer.rebind(1);
         assert_eq!(layer.generation, 0);
-        layer.receive(now, packet(5, &[1]), 90_000);
+        layer.receive(now, &packet(5, &[1]), 90_000);
         layer.rebind(2);
         assert_eq!((layer.generation, layer.highest()), (1, None));
-        layer.receive(now, packet(40_000, &[1]), 90_000);
-        layer.receive(now, packet(5, &[1]), 90_000);
+        layer.receive(now, &packet(40_000, &[1]), 90_000);
+        layer.receive(now, &packet(5, &[1]), 90_000);
         assert!(
             layer
-                .receive(now, packet(6, &[1]), 90_000)
+                .receive(now, &packet(6, &[1]), 90_000)
                 .is_some_and(|accepted| accepted.newest)
         );
         assert_eq!(layer.generation, 2);
@@ -229,7 +229,7 @@ mod tests {
         let mut padded = packet(5, &[0, 0, 3]);
         padded[0] |= 0x20;
         let mut layer = UpLayer::new(Kind::Video, 0, None);
-        let accepted = layer.receive(Instant::now(), padded, 90_000).expect("taken");
+        let accepted = layer.receive(Instant::now(), &padded, 90_000).expect("taken");
         assert!(accepted.padding_only);
         assert!(
             layer

@@ -216,8 +216,8 @@ impl UpTrack {
     }
 
     /// Takes one media packet on a layer. None when it is not to be forwarded.
-    pub fn receive(&mut self, now: Instant, layer_index: u8, packet: Vec<u8>) -> Option<Accepted> {
-        let view = RtpView::parse(&packet)?;
+    pub fn receive(&mut self, now: Instant, layer_index: u8, packet: &[u8]) -> Option<Accepted> {
+        let view = RtpView::parse(packet)?;
         let media = self.media_type(view.payload_type)?;
         self.note_codec(view.payload_type);
         let level = view

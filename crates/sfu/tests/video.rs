@@ -255,7 +255,7 @@ fn padding_leaves_no_hole() {
         header.write(&ExtensionList::default(), &mut packet);
         packet.extend_from_slice(&[0, 0, 0, 4]);
         packet[0] |= 0x20;
-        world.clients[0].transport.send_rtp(&packet).expect("sent");
+        world.clients[0].transport.send_rtp(packet).expect("sent");
         source.sequence = source.sequence.wrapping_add(1);
         world.run(ms(33));
     }

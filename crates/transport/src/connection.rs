@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::buffer_pool::BufferPool;
 use crate::certificate::{Certificate, Fingerprint};
 use crate::demultiplexer::{PacketKind, classify, stun_request_ufrag};
 use crate::dtls::Dtls;
@@ -144,8 +145,14 @@ impl Transport {
     }
 
     /// Takes one packet. Never fails: whatever is malformed is counted and dropped. Whether it was a STUN packet that
-    /// proves its source to be the peer: what else comes from there may be the peer's too.
-    pub fn handle_datagram(&mut self, now: Instant, received: Received<'_>) -> bool {
+    /// proves its source to be the peer: what else comes from there may be the peer's too. Media is opened in a buffer of
+    /// the pool, which comes out with its event.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        buffers: &mut BufferPool,
+    ) -> bool {
         if self.over.is_some() {
             return false;
         }
@@ -153,8 +160,8 @@ impl Transport {
         self.statistics.packets_received += 1;
         self.statistics.bytes_received += received.contents.len() as u64;
         match classify(received.contents) {
-            PacketKind::Rtp => self.handle_rtp(&received),
-            PacketKind::Rtcp => self.handle_rtcp(&received),
+            PacketKind::Rtp => self.handle_rtp(&received, buffers),
+            PacketKind::Rtcp => self.handle_rtcp(&received, buffers),
             PacketKind::Dtls => self.handle_dtls(&received),
             PacketKind::Stun => return self.handle_stun(&received),
             PacketKind::Unknown => self.statistics.malformed_packets += 1,

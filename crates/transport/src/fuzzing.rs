@@ -35,32 +35,32 @@ impl SrtpSession {
 
     /// Nobody without the keys makes a packet that is taken.
     pub fn check_forged_rtp(&mut self, packet: &[u8]) {
-        assert!(self.receiver.open_rtp(packet).is_err());
+        assert!(self.receiver.opened_rtp(packet).is_err());
     }
 
     /// As [`SrtpSession::check_forged_rtp`].
     pub fn check_forged_rtcp(&mut self, packet: &[u8]) {
-        assert!(self.receiver.open_rtcp(packet).is_err());
+        assert!(self.receiver.opened_rtcp(packet).is_err());
     }
 
     /// What can be protected is opened, once.
     pub fn check_rtp(&mut self, plain: &[u8]) {
-        let Ok(protected) = self.sender.protect_rtp(plain) else {
+        let Ok(protected) = self.sender.protected_rtp(plain) else {
             return;
         };
-        match self.receiver.open_rtp(&protected) {
+        match self.receiver.opened_rtp(&protected) {
             Ok(opened) => assert_eq!(opened, plain),
             Err(refused) => assert_eq!(refused, Refused::Replayed),
         }
-        assert!(self.receiver.open_rtp(&protected).is_err());
+        assert!(self.receiver.opened_rtp(&protected).is_err());
     }
 
     /// As [`SrtpSession::check_rtp`]; indices are never used twice.
     pub fn check_rtcp(&mut self, plain: &[u8]) {
-        let Ok(protected) = self.sender.protect_rtcp(plain) else {
+        let Ok(protected) = self.sender.protected_rtcp(plain) else {
             return;
         };
-        assert_eq!(self.receiver.open_rtcp(&protected).as_deref(), Ok(plain));
-        assert_eq!(self.receiver.open_rtcp(&protected), Err(Refused::Replayed));
+        assert_eq!(self.receiver.opened_rtcp(&protected).as_deref(), Ok(plain));
+        assert_eq!(self.receiver.opened_rtcp(&protected), Err(Refused::Replayed));
     }
 }

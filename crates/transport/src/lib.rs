@@ -5,6 +5,7 @@
 //! [`Transport::poll_transmit`], then sleep until [`Transport::poll_timeout`].
 #![forbid(unsafe_code)]
 
+mod buffer_pool;
 mod certificate;
 mod connection;
 mod demultiplexer;
@@ -18,6 +19,7 @@ mod srtp;
 mod statistics;
 mod types;
 
+pub use buffer_pool::BufferPool;
 pub use certificate::Certificate;
 pub use connection::Transport;
 pub use demultiplexer::stun_request_ufrag;

@@ -24,8 +24,8 @@ fn exchange_media(pair: &mut Pair, sequence_number: u16) {
         let packet = rtp(sequence_number, 100 + side as u32, b"media");
         let compound = rtcp(100 + side as u32);
         pair.take_events(1 - side);
-        pair.sides[side].send_rtp(&packet).expect("RTP");
-        pair.sides[side].send_rtcp(&compound).expect("RTCP");
+        pair.sides[side].send_rtp(packet.clone()).expect("RTP");
+        pair.sides[side].send_rtcp(compound.clone()).expect("RTCP");
         pair.run_for(Duration::from_millis(50));
         let events = pair.take_events(1 - side);
         assert!(events.contains(&TransportEvent::Rtp(packet)), "{events:?}");
@@ -126,8 +126,8 @@ fn a_check_that_someone_repeats_from_elsewhere_moves_nothing() {
 #[test]
 fn media_before_the_connection_is_counted_and_dropped() {
     let mut pair = Pair::new(3);
-    pair.sides[0].send_rtp(&rtp(1, 1, b"early")).expect("dropped");
-    pair.sides[0].send_rtcp(&rtcp(1)).expect("dropped");
+    pair.sides[0].send_rtp(rtp(1, 1, b"early")).expect("dropped");
+    pair.sides[0].send_rtcp(rtcp(1)).expect("dropped");
     assert_eq!(pair.sides[0].statistics().not_connected_packets, 2);
     assert!(pair.sides[0].poll_transmit().is_none());
 }
@@ -135,7 +135,7 @@ fn media_before_the_connection_is_counted_and_dropped() {
 #[test]
 fn replayed_and_forged_media_is_dropped() {
     let mut pair = Pair::connected(4);
-    pair.sides[1].send_rtp(&rtp(7, 9, b"once")).expect("RTP");
+    pair.sides[1].send_rtp(rtp(7, 9, b"once")).expect("RTP");
     let transmit = std::iter::from_fn(|| pair.sides[1].poll_transmit())
         .find(|transmit| transmit.contents[0] == 0x80)
         .expect("packet");
@@ -158,11 +158,11 @@ fn replayed_and_forged_media_is_dropped() {
 fn malformed_outgoing_packets_are_errors() {
     let mut pair = Pair::connected(5);
     assert!(matches!(
-        pair.sides[0].send_rtp(&[0x80; 5]),
+        pair.sides[0].send_rtp(vec![0x80; 5]),
         Err(TransportError::Packet { .. })
     ));
     assert!(matches!(
-        pair.sides[0].send_rtcp(&[0x80; 5]),
+        pair.sides[0].send_rtcp(vec![0x80; 5]),
         Err(TransportError::Packet { .. })
     ));
 }
@@ -280,7 +280,7 @@ fn ice_restart_moves_to_a_new_address() {
                 pair.deliver(1, &transmit);
             }
         }
-        pair.sides[0].send_rtp(&rtp(1, 1, b"moved")).expect("RTP");
+        pair.sides[0].send_rtp(rtp(1, 1, b"moved")).expect("RTP");
         let transmit = pair.sides[0].poll_transmit().expect("packet");
         if transmit.destination == moved {
             break;
@@ -343,7 +343,7 @@ fn silence_disconnects_fails_and_recovers() {
         [IceState::Disconnected, IceState::Failed]
     );
     assert!(!pair.sides[0].is_connected());
-    pair.sides[0].send_rtp(&rtp(2, 1, b"unwanted")).expect("dropped");
+    pair.sides[0].send_rtp(rtp(2, 1, b"unwanted")).expect("dropped");
     assert_eq!(pair.sides[0].statistics().not_connected_packets, 1);
 }
 
@@ -367,7 +367,7 @@ fn a_failed_path_is_revived_by_a_restart() {
 fn media_nobody_takes_is_bounded() {
     let mut pair = Pair::connected(16);
     for number in 0..20_000u16 {
-        pair.sides[1].send_rtp(&rtp(number, 9, b"flood")).expect("RTP");
+        pair.sides[1].send_rtp(rtp(number, 9, b"flood")).expect("RTP");
     }
     assert!(pair.sides[1].statistics().overflowed_packets > 3_000);
     let transmits: Vec<_> = std::iter::from_fn(|| pair.sides[1].poll_transmit()).collect();
@@ -375,7 +375,7 @@ fn media_nobody_takes_is_bounded() {
         pair.deliver(0, transmit);
     }
     for number in 20_000..21_000u16 {
-        pair.sides[1].send_rtp(&rtp(number, 9, b"flood")).expect("RTP");
+        pair.sides[1].send_rtp(rtp(number, 9, b"flood")).expect("RTP");
         let transmit = pair.sides[1].poll_transmit().expect("packet");
         pair.deliver(0, &transmit);
     }
@@ -430,7 +430,7 @@ fn closing_tells_the_peer_and_silences_both() {
         );
         assert!(!pair.sides[side].is_connected());
         assert_eq!(pair.sides[side].poll_timeout(), None);
-        pair.sides[side].send_rtp(&rtp(1, 1, b"late")).expect("dropped");
+        pair.sides[side].send_rtp(rtp(1, 1, b"late")).expect("dropped");
         assert!(pair.sides[side].poll_transmit().is_none());
     }
     let parameters = pair.parameters_of(1, false);

@@ -48,8 +48,8 @@ fn sample_packets() -> Vec<Vec<u8>> {
     pair.run_until(Duration::from_secs(5), |pair| {
         pair.sides.iter().all(Transport::is_connected)
     });
-    pair.sides[0].send_rtp(&rtp(1, 1, b"sample")).expect("RTP");
-    pair.sides[1].send_rtcp(&rtcp(1)).expect("RTCP");
+    pair.sides[0].send_rtp(rtp(1, 1, b"sample")).expect("RTP");
+    pair.sides[1].send_rtcp(rtcp(1)).expect("RTCP");
     pair.run_for(Duration::from_secs(1));
     pair.delivered
         .into_iter()

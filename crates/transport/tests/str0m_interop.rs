@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{certificate, rtp};
 use greenroom_transport::{
-    ChannelConfig, ChannelId, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
-    TransportEvent,
+    BufferPool, ChannelConfig, ChannelId, Protocol, Received, RemoteParameters, Transmit, Transport,
+    TransportConfig, TransportEvent,
 };
 use str0m::channel::{ChannelConfig as PeerChannelConfig, Reliability};
 use str0m::config::{DtlsVersion, Fingerprint};
@@ -175,7 +175,8 @@ impl Scene {
             destination: self.server_address,
             contents,
         };
-        self.server.handle_datagram(self.now, received);
+        self.server
+            .handle_datagram(self.now, received, &mut BufferPool::default());
     }
 
     fn feed_client(&mut self, contents: &[u8]) {
@@ -369,7 +370,7 @@ fn rtp_and_feedback_flow_in_both_directions() {
         for number in 0..50u16 {
             scene
                 .server
-                .send_rtp(&rtp(
+                .send_rtp(rtp(
                     65_520u16.wrapping_add(number),
                     RTP_TO_CLIENT,
                     b"to the client",

@@ -123,9 +123,9 @@ mod tests {
             generator.record(epoch + Duration::from_micros(*micros), *number, false);
         }
         let (mut reader, mut found) = (FeedbackReader::default(), Vec::new());
-        for body in generator.collect(epoch + Duration::from_secs(100)) {
-            assert!(reader.read(&body, |number, arrival| found.push((number, arrival))));
-        }
+        generator.collect(epoch + Duration::from_secs(100), |body| {
+            assert!(reader.read(body, |number, arrival| found.push((number, arrival))));
+        });
         found
     }
 

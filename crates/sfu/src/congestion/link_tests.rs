@@ -98,9 +98,10 @@ impl Link {
             let (at, number) = self.in_flight.pop_front().expect("seen");
             self.generator.record(at, number, false);
         }
-        for body in self.generator.collect(self.now) {
-            self.feedback.push_back((self.now + PROPAGATION, body));
-        }
+        let arrives_at = self.now + PROPAGATION;
+        self.generator.collect(self.now, |body| {
+            self.feedback.push_back((arrives_at, body.to_vec()));
+        });
         while self.feedback.front().is_some_and(|(at, _)| *at <= self.now) {
             let (_, body) = self.feedback.pop_front().expect("seen");
             self.estimator.feedback(self.now, &body, &mut self.sent);

@@ -1,15 +1,16 @@
 //! Reads RTCP compounds. It never fails as a whole: what is malformed or unknown is skipped.
 
 use super::{
-    Feedback, GOODBYE, PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, TRANSPORT_FEEDBACK,
+    Feedback, GOODBYE, LostPackets, PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock, SENDER_REPORT,
+    TRANSPORT_FEEDBACK,
 };
 use crate::rtp_header::{read_u16, read_u32};
 
-/// Report blocks and NACK pairs beyond this many per packet are ignored.
+/// Entries of a full intra request beyond this many are ignored.
 const MAX_ITEMS: usize = 64;
 
 /// Calls `each` for everything usable in `compound`. False when some of it was malformed.
-pub fn parse(compound: &[u8], mut each: impl FnMut(Feedback)) -> bool {
+pub fn parse<'a>(compound: &'a [u8], mut each: impl FnMut(Feedback<'a>)) -> bool {
     let mut rest = compound;
     while !rest.is_empty() {
         let (Some(&first), Some(&kind), Some(words)) = (rest.first(), rest.get(1), read_u16(rest, 2)) else {
@@ -40,7 +41,7 @@ fn without_padding(packet: &[u8], padded: bool) -> Option<&[u8]> {
     body.get(..body.len().checked_sub(padding)?)
 }
 
-fn parse_packet(kind: u8, count: u8, body: &[u8], each: &mut impl FnMut(Feedback)) -> Option<()> {
+fn parse_packet<'a>(kind: u8, count: u8, body: &'a [u8], each: &mut impl FnMut(Feedback<'a>)) -> Option<()> {
     match (kind, count) {
         (SENDER_REPORT, _) => {
             let ntp_time = u64::from(read_u32(body, 4)?) << 32 | u64::from(read_u32(body, 8)?);
@@ -63,24 +64,15 @@ fn parse_packet(kind: u8, count: u8, body: &[u8], each: &mut impl FnMut(Feedback
             Some(())
         }
         (TRANSPORT_FEEDBACK, 1) => {
-            let ssrc = read_u32(body, 4)?;
-            let pairs = body[8..].chunks_exact(4).take(MAX_ITEMS);
-            let pairs = pairs
-                .map(|pair| {
-                    (
-                        u16::from_be_bytes([pair[0], pair[1]]),
-                        u16::from_be_bytes([pair[2], pair[3]]),
-                    )
-                })
-                .collect();
-            each(Feedback::Nack { ssrc, pairs });
+            each(Feedback::Nack {
+                ssrc: read_u32(body, 4)?,
+                lost: LostPackets::new(&body[8..]),
+            });
             Some(())
         }
         (TRANSPORT_FEEDBACK, 15) => {
             read_u32(body, 12)?;
-            each(Feedback::TransportWide {
-                body: body[8..].to_vec(),
-            });
+            each(Feedback::TransportWide { body: &body[8..] });
             Some(())
         }
         (PAYLOAD_FEEDBACK, 1) => {
@@ -103,7 +95,7 @@ fn parse_packet(kind: u8, count: u8, body: &[u8], each: &mut impl FnMut(Feedback
     }
 }
 
-fn parse_blocks(blocks: &[u8], count: u8, each: &mut impl FnMut(Feedback)) -> Option<()> {
+fn parse_blocks<'a>(blocks: &[u8], count: u8, each: &mut impl FnMut(Feedback<'a>)) -> Option<()> {
     for index in 0..usize::from(count) {
         let block = blocks.get(index * 24..index * 24 + 24)?;
         let word = |at: usize| read_u32(block, at);
@@ -121,7 +113,7 @@ fn parse_blocks(blocks: &[u8], count: u8, each: &mut impl FnMut(Feedback)) -> Op
     Some(())
 }
 
-fn parse_remb(body: &[u8], each: &mut impl FnMut(Feedback)) -> Option<()> {
+fn parse_remb<'a>(body: &[u8], each: &mut impl FnMut(Feedback<'a>)) -> Option<()> {
     if body.get(8..12)? != b"REMB" {
         return Some(());
     }

@@ -91,7 +91,7 @@ impl Sfu {
     }
 
     /// Shares the bandwidth of one transport, when that is due.
-    pub(super) fn share_bandwidth(&mut self, handle: Handle, now: Instant) {
+    pub(super) fn share_bandwidth(&mut self, handle: Handle, down_tracks: &[Handle], now: Instant) {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
@@ -106,8 +106,7 @@ impl Sfu {
         let allow_pause = connection.bandwidth.policy.allow_pause;
         connection.bandwidth.share_at = capacity.map(|_| now + INTERVAL);
         connection.lower_deadline(connection.bandwidth.share_at);
-        let down_tracks = connection.down_tracks.clone();
-        let (handles, demands) = self.demands(&down_tracks, now);
+        let (handles, demands) = self.demands(down_tracks, now);
         let shares = share(&demands, capacity, allow_pause);
         if let Some(connection) = self.connections.get_mut(&handle) {
             connection.bandwidth.shared(&shares, capacity, now);
@@ -154,7 +153,8 @@ impl Sfu {
         if let Some(track) = padded.and_then(|handle| self.down_tracks.get_mut(&handle)) {
             while left > 0 && track.write_padding(now, &mut connection.egress, &mut self.scratch) {
                 left = left.saturating_sub(self.scratch.len());
-                if connection.transport.send_rtp(&self.scratch).is_err() {
+                let packet = self.buffers.exchange(&mut self.scratch);
+                if connection.transport.send_rtp(packet).is_err() {
                     self.statistics.send_errors += 1;
                 }
             }

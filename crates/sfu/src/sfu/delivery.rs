@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use greenroom_transport::BufferPool;
+
 use crate::connection::Connection;
 use crate::down_track::{DownTrack, Outcome};
 use crate::layer_selector::MAX_LAYERS;
@@ -13,6 +15,7 @@ pub(super) struct Delivery<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) view: &'a TrackView,
     pub(super) scratch: &'a mut Vec<u8>,
+    pub(super) buffers: &'a mut BufferPool,
     pub(super) errors: u64,
     pub(super) wanted: &'a mut [bool; MAX_LAYERS],
 }
@@ -50,9 +53,8 @@ impl Delivery<'_> {
                 .forward(now, packet, self.view, &mut self.connection.egress, self.scratch);
         if matches!(outcome, Outcome::Written { .. }) {
             self.down_track.started = true;
-            // The buffer becomes the datagram; the next packet gets a new one.
-            let packet = std::mem::take(self.scratch);
-            if self.connection.transport.send_rtp_in_place(packet).is_err() {
+            let packet = self.buffers.exchange(self.scratch);
+            if self.connection.transport.send_rtp(packet).is_err() {
                 self.errors += 1;
             }
             self.connection.lower_deadline(self.down_track.deadline());

@@ -1,16 +1,19 @@
 //! Datagrams and time through the unit: demultiplexing, timers, and draining the transports that have work.
 //!
 //! A transport with something to send is dirty; its deadline goes into the heap once it is drained. A heap entry
-//! that no longer is its transport's deadline is void.
+//! that no longer is its transport's deadline is void; many void ones are dropped.
 
 use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use greenroom_transport::{Received, Transmit, Transport, TransportEvent};
+use greenroom_transport::{BufferPool, Received, Transmit, Transport, TransportEvent};
 
 use super::{Sfu, SfuEvent};
 use crate::handles::Handle;
+
+/// Void entries that may gather in the heap, on top of one per transport.
+const VOID_TIMERS: usize = 64;
 
 impl Sfu {
     /// Takes one datagram. Never fails: what is malformed or of no transport is counted and dropped.
@@ -25,8 +28,8 @@ impl Sfu {
             return;
         };
         let mut is_authentic_stun = false;
-        self.guarded(handle, |transport| {
-            is_authentic_stun = transport.handle_datagram(now, received);
+        self.guarded(handle, |transport, buffers| {
+            is_authentic_stun = transport.handle_datagram(now, received, buffers);
         });
         if is_authentic_stun {
             self.demultiplexer
@@ -49,7 +52,7 @@ impl Sfu {
             }
             connection.scheduled = None;
             if connection.transport.poll_timeout().is_some_and(|due| due <= now) {
-                self.guarded(handle, |transport| transport.handle_timeout(now));
+                self.guarded(handle, |transport, _| transport.handle_timeout(now));
             }
             self.drain(handle, now);
             let due = self
@@ -102,6 +105,11 @@ impl Sfu {
         None
     }
 
+    /// The contents of a datagram that has been sent, or never will be: the next packet is written into them.
+    pub fn give_back(&mut self, contents: Vec<u8>) {
+        self.buffers.give_back(contents);
+    }
+
     fn schedule(&mut self, handle: Handle) {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
@@ -115,6 +123,21 @@ impl Sfu {
             connection.scheduled = Some(at);
             self.timers.push(Reverse((at, handle)));
         }
+        if self.timers.len() > 2 * self.connections.len() + VOID_TIMERS {
+            self.drop_void_timers();
+        }
+    }
+
+    /// Leaves one heap entry for each transport that has a deadline.
+    fn drop_void_timers(&mut self) {
+        let mut entries = std::mem::take(&mut self.timers).into_vec();
+        entries.retain(|Reverse((at, handle))| {
+            let connection = self.connections.get(handle);
+            connection.is_some_and(|connection| connection.scheduled == Some(*at))
+        });
+        entries.sort_unstable();
+        entries.dedup();
+        self.timers = entries.into();
     }
 
     pub(super) fn mark_dirty(&mut self, handle: Handle) {
@@ -127,7 +150,7 @@ impl Sfu {
     }
 
     /// Runs a step of one transport; if it panics only this transport fails.
-    fn guarded(&mut self, handle: Handle, step: impl FnOnce(&mut Transport)) {
+    fn guarded(&mut self, handle: Handle, step: impl FnOnce(&mut Transport, &mut BufferPool)) {
         let Some(connection) = self
             .connections
             .get_mut(&handle)
@@ -135,7 +158,8 @@ impl Sfu {
         else {
             return;
         };
-        if catch_unwind(AssertUnwindSafe(|| step(&mut connection.transport))).is_err() {
+        let buffers = &mut self.buffers;
+        if catch_unwind(AssertUnwindSafe(|| step(&mut connection.transport, buffers))).is_err() {
             connection.failed = true;
             let reason = "internal error in the transport; see the log".to_owned();
             log::error!("transport {handle}: {reason}");
@@ -154,8 +178,14 @@ impl Sfu {
             .and_then(|connection| connection.transport.poll_event())
         {
             match event {
-                TransportEvent::Rtp(packet) => self.handle_rtp(now, handle, packet),
-                TransportEvent::Rtcp(compound) => self.handle_rtcp(now, handle, &compound),
+                TransportEvent::Rtp(mut packet) => {
+                    self.handle_rtp(now, handle, &mut packet);
+                    self.buffers.give_back(packet);
+                }
+                TransportEvent::Rtcp(compound) => {
+                    self.handle_rtcp(now, handle, &compound);
+                    self.buffers.give_back(compound);
+                }
                 TransportEvent::ChannelMessage { id, data } if self.carries_data_tracks(handle, id) => {
                     self.forward_data_track(handle, data);
                 }

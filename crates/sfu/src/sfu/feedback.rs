@@ -4,22 +4,18 @@ use std::time::Instant;
 
 use super::Sfu;
 use crate::handles::Handle;
-use crate::rtcp::{self, Feedback};
+use crate::rtcp::{self, Feedback, LostPackets};
 use crate::sender_report::SenderClock;
 
 impl Sfu {
     /// Takes one decrypted RTCP compound.
     pub(super) fn handle_rtcp(&mut self, now: Instant, handle: Handle, compound: &[u8]) {
-        let mut found = Vec::new();
-        if !rtcp::parse(compound, |feedback| found.push(feedback)) {
+        if !rtcp::parse(compound, |feedback| self.handle_feedback(now, handle, feedback)) {
             self.statistics.packets_dropped_malformed += 1;
-        }
-        for feedback in found {
-            self.handle_feedback(now, handle, feedback);
         }
     }
 
-    fn handle_feedback(&mut self, now: Instant, handle: Handle, feedback: Feedback) {
+    fn handle_feedback(&mut self, now: Instant, handle: Handle, feedback: Feedback<'_>) {
         match feedback {
             Feedback::SenderReport {
                 ssrc,
@@ -38,7 +34,7 @@ impl Sfu {
                     track.reported(now, &block);
                 }
             }
-            Feedback::Nack { ssrc, pairs } => self.handle_nack(now, handle, ssrc, &pairs),
+            Feedback::Nack { ssrc, lost } => self.handle_nack(now, handle, ssrc, lost),
             Feedback::KeyFrame { ssrc } => self.handle_key_frame_request(now, handle, ssrc),
             Feedback::Remb { bitrate_bps } => {
                 if let Some(connection) = self.connections.get_mut(&handle) {
@@ -53,7 +49,7 @@ impl Sfu {
                 if let Some(connection) = self.connections.get_mut(&handle)
                     && connection
                         .bandwidth
-                        .feedback(now, &body, &mut connection.egress.sent)
+                        .feedback(now, body, &mut connection.egress.sent)
                 {
                     self.reallocate(handle, now);
                 }
@@ -105,7 +101,7 @@ impl Sfu {
         }
     }
 
-    fn handle_nack(&mut self, now: Instant, handle: Handle, ssrc: u32, pairs: &[(u16, u16)]) {
+    fn handle_nack(&mut self, now: Instant, handle: Handle, ssrc: u32, lost: LostPackets<'_>) {
         self.statistics.nacks_received += 1;
         let Some(down_handle) = self.down_track_of(handle, ssrc) else {
             return;
@@ -119,25 +115,21 @@ impl Sfu {
         let Some(up_track) = self.up_tracks.get(&down_track.up_track) else {
             return;
         };
-        for (first, bitmap) in pairs {
-            let others = (0..16)
-                .filter(|bit| bitmap >> bit & 1 != 0)
-                .map(|bit| first.wrapping_add(bit + 1));
-            for number in std::iter::once(*first).chain(others) {
-                let Some(sent) = down_track.requested(number, now) else {
-                    continue;
-                };
-                let Some(stored) = up_track.forward_packet(sent.layer, sent.source_sequence, false) else {
-                    continue;
-                };
-                if stored.source.generation != sent.generation {
-                    continue;
-                }
-                if down_track.retransmit(now, &sent, &stored, &mut connection.egress, &mut self.scratch)
-                    && connection.transport.send_rtp(&self.scratch).is_err()
-                {
-                    self.statistics.send_errors += 1;
-                }
+        for number in lost.numbers() {
+            let Some(sent) = down_track.requested(number, now) else {
+                continue;
+            };
+            let Some(stored) = up_track.forward_packet(sent.layer, sent.source_sequence, false) else {
+                continue;
+            };
+            if stored.source.generation != sent.generation
+                || !down_track.retransmit(now, &sent, &stored, &mut connection.egress, &mut self.scratch)
+            {
+                continue;
+            }
+            let packet = self.buffers.exchange(&mut self.scratch);
+            if connection.transport.send_rtp(packet).is_err() {
+                self.statistics.send_errors += 1;
             }
         }
     }

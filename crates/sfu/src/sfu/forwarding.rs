@@ -14,11 +14,11 @@ use crate::up_track::{Source, UpTrack};
 
 impl Sfu {
     /// Takes one decrypted RTP packet of a publisher.
-    pub(super) fn handle_rtp(&mut self, now: Instant, handle: Handle, mut packet: Vec<u8>) {
+    pub(super) fn handle_rtp(&mut self, now: Instant, handle: Handle, packet: &mut Vec<u8>) {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
-        let Some(view) = RtpView::parse(&packet) else {
+        let Some(view) = RtpView::parse(packet) else {
             self.statistics.packets_dropped_malformed += 1;
             return;
         };
@@ -34,7 +34,7 @@ impl Sfu {
         let Some(track) = self.up_tracks.get_mut(&binding.up_track) else {
             return;
         };
-        if binding.is_rtx && unwrap_rtx(track, binding.layer, &mut packet).is_none() {
+        if binding.is_rtx && unwrap_rtx(track, binding.layer, packet).is_none() {
             return;
         }
         let Some(accepted) = track.receive(now, binding.layer, packet) else {
@@ -125,6 +125,7 @@ impl Sfu {
                 connection,
                 view: &view,
                 scratch: &mut self.scratch,
+                buffers: &mut self.buffers,
                 errors: 0,
                 wanted: &mut wanted,
             };
@@ -183,7 +184,7 @@ fn unwrap_rtx(track: &UpTrack, layer: u8, packet: &mut Vec<u8>) -> Option<()> {
 impl Sfu {
     /// As if the transport had decrypted this RTP packet.
     pub fn fuzz_rtp(&mut self, now: Instant, handle: Handle, packet: &[u8]) {
-        self.handle_rtp(now, handle, packet.to_vec());
+        self.handle_rtp(now, handle, &mut packet.to_vec());
     }
 
     /// As if the transport had decrypted this RTCP compound.

@@ -78,7 +78,7 @@ impl Sfu {
             return;
         };
         let full_intra = track.wants_full_intra();
-        let mut compound = Vec::new();
+        let mut compound = self.buffers.take();
         for layer in &mut track.layers {
             // Without an SSRC there is nobody to ask; the request stays and is made when there is.
             let Some(ssrc) = layer.ssrc.filter(|_| connection.transport.is_connected()) else {
@@ -102,9 +102,7 @@ impl Sfu {
                 rtcp::write_picture_loss(&mut compound, connection.own_ssrc, ssrc);
             }
         }
-        if !compound.is_empty() && connection.transport.send_rtcp(&compound).is_err() {
-            self.statistics.send_errors += 1;
-        }
+        self.send_compound(transport, compound);
         self.mark_dirty(transport);
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Sfu, SfuEvent};
 use crate::handles::Handle;
-use crate::rtcp;
+use crate::rtcp::{self, ReportBlock};
 
 const RECEIVER_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// An RTCP compound is closed when it reaches this size.
@@ -21,21 +21,24 @@ impl Sfu {
             return;
         };
         connection.media_deadline = None;
-        let (up_tracks, down_tracks) = (connection.up_tracks.clone(), connection.down_tracks.clone());
-        self.share_bandwidth(handle, now);
+        let mut lists = std::mem::take(&mut self.lists);
+        lists.up_tracks.clone_from(&connection.up_tracks);
+        lists.down_tracks.clone_from(&connection.down_tracks);
+        self.share_bandwidth(handle, &lists.down_tracks, now);
         self.send_padding(handle, now);
-        for up_track in &up_tracks {
-            self.send_nacks(handle, *up_track, now);
+        for up_track in &lists.up_tracks {
+            self.send_nacks(handle, *up_track, &mut lists.lost, now);
             self.watch_layers(handle, *up_track, now);
             self.send_key_frame_requests(handle, *up_track, now);
         }
-        self.send_receiver_reports(handle, &up_tracks, now);
+        self.send_receiver_reports(handle, &lists.up_tracks, &mut lists.blocks, now);
         self.send_transport_feedback(handle, now);
-        self.send_down_tracks(handle, &down_tracks, now);
+        self.send_down_tracks(handle, &lists.down_tracks, now);
+        self.lists = lists;
         self.mark_dirty(handle);
     }
 
-    fn send_nacks(&mut self, handle: Handle, up_track: Handle, now: Instant) {
+    fn send_nacks(&mut self, handle: Handle, up_track: Handle, lost: &mut Vec<u16>, now: Instant) {
         let (Some(connection), Some(track)) = (
             self.connections.get_mut(&handle),
             self.up_tracks.get_mut(&up_track),
@@ -43,21 +46,19 @@ impl Sfu {
             return;
         };
         let round_trip = connection.transport.round_trip_time();
-        let (mut lost, mut compound) = (Vec::new(), Vec::new());
+        let mut compound = self.buffers.take();
         for layer in &mut track.layers {
             let Some(ssrc) = layer.ssrc else { continue };
             layer.nacks.set_round_trip(round_trip);
             lost.clear();
-            layer.nacks.collect(now, &mut lost);
+            layer.nacks.collect(now, lost);
             if !lost.is_empty() {
                 self.statistics.nacks_sent += 1;
-                rtcp::write_nack(&mut compound, connection.own_ssrc, ssrc, &lost);
+                rtcp::write_nack(&mut compound, connection.own_ssrc, ssrc, lost);
             }
             connection.lower_deadline(layer.nacks.deadline());
         }
-        if !compound.is_empty() && connection.transport.send_rtcp(&compound).is_err() {
-            self.statistics.send_errors += 1;
-        }
+        self.send_compound(handle, compound);
     }
 
     fn watch_layers(&mut self, handle: Handle, up_track: Handle, now: Instant) {
@@ -89,7 +90,13 @@ impl Sfu {
         self.reallocate_subscribers(up_track, now);
     }
 
-    fn send_receiver_reports(&mut self, handle: Handle, up_tracks: &[Handle], now: Instant) {
+    fn send_receiver_reports(
+        &mut self,
+        handle: Handle,
+        up_tracks: &[Handle],
+        blocks: &mut Vec<ReportBlock>,
+        now: Instant,
+    ) {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
@@ -102,7 +109,7 @@ impl Sfu {
         }
         connection.next_report_at = Some(now + RECEIVER_REPORT_INTERVAL);
         connection.lower_deadline(connection.next_report_at);
-        let mut blocks = Vec::new();
+        blocks.clear();
         for up_track in up_tracks {
             let Some(track) = self.up_tracks.get_mut(up_track) else {
                 continue;
@@ -114,9 +121,9 @@ impl Sfu {
             }
         }
         for group in blocks.chunks(31) {
-            let mut compound = Vec::new();
+            let mut compound = self.buffers.take();
             rtcp::write_receiver_reports(&mut compound, connection.own_ssrc, group);
-            if connection.transport.send_rtcp(&compound).is_err() {
+            if connection.transport.send_rtcp(compound).is_err() {
                 self.statistics.send_errors += 1;
             }
         }
@@ -126,18 +133,18 @@ impl Sfu {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
-        for body in connection.feedback.collect(now) {
-            let mut compound = Vec::new();
-            rtcp::write_transport_wide(
-                &mut compound,
-                connection.own_ssrc,
-                connection.feedback_ssrc,
-                &body,
-            );
-            if connection.transport.send_rtcp(&compound).is_err() {
+        let (transport, own_ssrc, media_ssrc) = (
+            &mut connection.transport,
+            connection.own_ssrc,
+            connection.feedback_ssrc,
+        );
+        connection.feedback.collect(now, |body| {
+            let mut compound = self.buffers.take();
+            rtcp::write_transport_wide(&mut compound, own_ssrc, media_ssrc, body);
+            if transport.send_rtcp(compound).is_err() {
                 self.statistics.send_errors += 1;
             }
-        }
+        });
         connection.lower_deadline(connection.feedback.deadline());
     }
 
@@ -145,13 +152,14 @@ impl Sfu {
         let Some(connection) = self.connections.get_mut(&handle) else {
             return;
         };
-        let mut compound = Vec::new();
+        let mut compound = self.buffers.take();
         for down_handle in down_tracks {
             let Some(track) = self.down_tracks.get_mut(down_handle) else {
                 continue;
             };
             while track.write_silence(now, &mut connection.egress, &mut self.scratch) {
-                if connection.transport.send_rtp(&self.scratch).is_err() {
+                let packet = self.buffers.exchange(&mut self.scratch);
+                if connection.transport.send_rtp(packet).is_err() {
                     self.statistics.send_errors += 1;
                 }
             }
@@ -162,13 +170,22 @@ impl Sfu {
             }
             connection.lower_deadline(track.deadline());
             if compound.len() >= MAX_COMPOUND_BYTES {
-                if connection.transport.send_rtcp(&compound).is_err() {
+                let full = self.buffers.exchange(&mut compound);
+                if connection.transport.send_rtcp(full).is_err() {
                     self.statistics.send_errors += 1;
                 }
-                compound.clear();
             }
         }
-        if !compound.is_empty() && connection.transport.send_rtcp(&compound).is_err() {
+        self.send_compound(handle, compound);
+    }
+
+    /// Sends what was written into a buffer of the pool, if anything was.
+    pub(super) fn send_compound(&mut self, handle: Handle, compound: Vec<u8>) {
+        let connection = self.connections.get_mut(&handle);
+        let Some(connection) = connection.filter(|_| !compound.is_empty()) else {
+            return self.buffers.give_back(compound);
+        };
+        if connection.transport.send_rtcp(compound).is_err() {
             self.statistics.send_errors += 1;
         }
     }

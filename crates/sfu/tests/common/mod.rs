@@ -1,6 +1,8 @@
 //! A whole unit and its clients on a simulated network in virtual time.
 #![allow(dead_code)]
 
+pub mod work;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
@@ -16,7 +18,8 @@ use greenroom_sfu::{
     SfuEvent, TransportParameters, UpTrackParameters,
 };
 use greenroom_transport::{
-    Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig, TransportEvent,
+    BufferPool, Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
+    TransportEvent,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -88,7 +91,10 @@ pub struct Client {
     pub transport: Transport,
     address: SocketAddr,
     pub got: Vec<Got>,
-    pub feedback: Vec<(Instant, Feedback)>,
+    /// What it was told, NACKs and transport-wide feedback left out.
+    pub feedback: Vec<(Instant, Feedback<'static>)>,
+    /// The bodies of transport-wide feedback.
+    pub arrivals_told: Vec<Vec<u8>>,
     /// Of its data channels.
     pub messages: Vec<Vec<u8>>,
     /// What was published, for answering NACKs: (ssrc, sequence) to packet.
@@ -108,6 +114,8 @@ pub struct Client {
     pub overflowed: usize,
     /// Reports transport-wide numbers (extension 5).
     pub reports_arrivals: bool,
+    /// The transport-wide number of its next packet (extension 3); None: its packets have none.
+    pub next_number: Option<u16>,
     arrivals: FeedbackGenerator,
 }
 
@@ -215,6 +223,7 @@ impl World {
             address,
             got: Vec::new(),
             feedback: Vec::new(),
+            arrivals_told: Vec::new(),
             messages: Vec::new(),
             sent: BTreeMap::new(),
             resends: true,
@@ -225,6 +234,7 @@ impl World {
             free_at: self.now,
             overflowed: 0,
             reports_arrivals: true,
+            next_number: None,
             arrivals: FeedbackGenerator::new(self.now),
         });
         let deadline = self.now + ms(5_000);
@@ -254,7 +264,7 @@ impl World {
             self.now = self.now.max(next);
             self.deliver_due();
             if self.sfu.poll_timeout().is_some_and(|due| due <= self.now) {
-                self.sfu.handle_timeout(self.now);
+                work::unit(|| self.sfu.handle_timeout(self.now), |()| false);
             }
             for client in &mut self.clients {
                 if client.transport.poll_timeout().is_some_and(|due| due <= self.now) {
@@ -285,9 +295,14 @@ impl World {
                 contents: &packet.contents,
             };
             match packet.to {
-                Destination::Unit => self.sfu.handle_datagram(at, received),
+                Destination::Unit => work::unit(
+                    || self.sfu.handle_datagram(at, received),
+                    |()| work::is_stun(received.contents),
+                ),
                 Destination::Client(index) => {
-                    self.clients[index].transport.handle_datagram(at, received);
+                    self.clients[index]
+                        .transport
+                        .handle_datagram(at, received, &mut BufferPool::default());
                 }
             }
         }
@@ -318,7 +333,7 @@ impl World {
         while let Some(event) = self.sfu.poll_event() {
             self.events.push(event);
         }
-        while let Some(transmit) = self.sfu.poll_transmit() {
+        while let Some(transmit) = self.next_transmit() {
             let found = self
                 .clients
                 .iter()
@@ -326,9 +341,10 @@ impl World {
             if let Some(index) = found {
                 let loss = self.clients[index].loss;
                 if let Some(wait) = self.clients[index].queue(self.now, transmit.contents.len()) {
-                    self.send_later(transmit, Destination::Client(index), loss, wait);
+                    self.send_later(transmit.clone(), Destination::Client(index), loss, wait);
                 }
             }
+            work::unit(|| self.sfu.give_back(transmit.contents), |()| false);
         }
         for index in 0..self.clients.len() {
             let now = self.now;
@@ -338,6 +354,14 @@ impl World {
                 self.send(transmit, Destination::Unit, loss);
             }
         }
+    }
+
+    fn next_transmit(&mut self) -> Option<Transmit> {
+        let is_ice = |next: &Option<Transmit>| {
+            next.as_ref()
+                .is_some_and(|transmit| work::is_stun(&transmit.contents))
+        };
+        work::unit(|| self.sfu.poll_transmit(), is_ice)
     }
 
     /// Publishes on client `index`.
@@ -426,17 +450,22 @@ impl Client {
     pub fn send_rtp(&mut self, header: RtpHeader, extensions: &[(u8, &[u8])], payload: &[u8]) {
         let mut list = ExtensionList::default();
         extensions.iter().for_each(|(id, value)| list.push(*id, value));
+        let number = self.next_number.unwrap_or_default().to_be_bytes();
+        if let Some(next) = &mut self.next_number {
+            list.push(3, &number);
+            *next = next.wrapping_add(1);
+        }
         let mut packet = Vec::new();
         header.write(&list, &mut packet);
         packet.extend_from_slice(payload);
-        self.transport.send_rtp(&packet).expect("sent");
+        self.transport.send_rtp(packet.clone()).expect("sent");
         self.sent.insert((header.ssrc, header.sequence_number), packet);
     }
 
     pub fn send_sender_report(&mut self, ssrc: u32, ntp_time: u64, rtp_time: u32) {
         let mut compound = Vec::new();
         rtcp::write_sender_report(&mut compound, ssrc, ntp_time, rtp_time, 0, 0, "publisher");
-        self.transport.send_rtcp(&compound).expect("sent");
+        self.transport.send_rtcp(compound).expect("sent");
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -462,11 +491,14 @@ impl Client {
     }
 
     fn report_arrivals(&mut self, now: Instant) {
-        for body in self.arrivals.collect(now) {
-            if self.reports_arrivals {
-                self.send_rtcp(|out| rtcp::write_transport_wide(out, 1, 2, &body));
+        let (transport, reports) = (&mut self.transport, self.reports_arrivals);
+        self.arrivals.collect(now, |body| {
+            let mut compound = Vec::new();
+            rtcp::write_transport_wide(&mut compound, 1, 2, body);
+            if reports {
+                transport.send_rtcp(compound).expect("sent");
             }
-        }
+        });
     }
 
     /// Packets got on an SSRC.
@@ -478,7 +510,7 @@ impl Client {
     pub fn send_rtcp(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut compound = Vec::new();
         write(&mut compound);
-        self.transport.send_rtcp(&compound).expect("sent");
+        self.transport.send_rtcp(compound).expect("sent");
     }
 
     fn react(&mut self, now: Instant) {
@@ -486,15 +518,8 @@ impl Client {
             match event {
                 TransportEvent::Rtp(packet) => self.take(now, &packet),
                 TransportEvent::Rtcp(compound) => {
-                    let mut found = Vec::new();
-                    assert!(
-                        rtcp::parse(&compound, |feedback| found.push(feedback)),
-                        "the unit sends clean RTCP"
-                    );
-                    for feedback in found {
-                        self.answer(&feedback);
-                        self.feedback.push((now, feedback));
-                    }
+                    let is_clean = rtcp::parse(&compound, |feedback| self.hear(now, feedback));
+                    assert!(is_clean, "the unit sends clean RTCP");
                 }
                 TransportEvent::ChannelMessage { data, .. } => self.messages.push(data),
                 _ => {}
@@ -525,22 +550,31 @@ impl Client {
         });
     }
 
-    fn answer(&mut self, feedback: &Feedback) {
-        let Feedback::Nack { ssrc, pairs } = feedback else {
-            return;
+    fn hear(&mut self, now: Instant, feedback: Feedback<'_>) {
+        let lasting = match feedback {
+            Feedback::Nack { ssrc, lost } => return self.answer(ssrc, lost.numbers()),
+            Feedback::TransportWide { body } => return self.arrivals_told.push(body.to_vec()),
+            Feedback::SenderReport {
+                ssrc,
+                ntp_time,
+                rtp_time,
+            } => Feedback::SenderReport {
+                ssrc,
+                ntp_time,
+                rtp_time,
+            },
+            Feedback::Report(block) => Feedback::Report(block),
+            Feedback::KeyFrame { ssrc } => Feedback::KeyFrame { ssrc },
+            Feedback::Remb { bitrate_bps } => Feedback::Remb { bitrate_bps },
+            Feedback::Goodbye { ssrc } => Feedback::Goodbye { ssrc },
         };
-        if !self.resends {
-            return;
-        }
-        for (first, bitmap) in pairs {
-            let others = (0..16)
-                .filter(|bit| bitmap >> bit & 1 != 0)
-                .map(|bit| first.wrapping_add(bit + 1));
-            for number in std::iter::once(*first).chain(others).collect::<Vec<_>>() {
-                if let Some(packet) = self.sent.get(&(*ssrc, number)) {
-                    let packet = packet.clone();
-                    self.transport.send_rtp(&packet).expect("sent");
-                }
+        self.feedback.push((now, lasting));
+    }
+
+    fn answer(&mut self, ssrc: u32, lost: impl Iterator<Item = u16>) {
+        for number in lost.filter(|_| self.resends) {
+            if let Some(packet) = self.sent.get(&(ssrc, number)) {
+                self.transport.send_rtp(packet.clone()).expect("sent");
             }
         }
     }

@@ -107,10 +107,10 @@ mod tests {
             let mut sequence_number = 65_000u16;
             for step in 0..70_000u32 {
                 let plain = rtp(sequence_number, 77, &step.to_be_bytes());
-                let protected = sender.protect_rtp(&plain).expect("protect");
+                let protected = sender.protected_rtp(&plain).expect("protect");
                 if step % 97 != 0 {
                     assert_eq!(
-                        receiver.open_rtp(&protected).as_deref(),
+                        receiver.opened_rtp(&protected).as_deref(),
                         Ok(&plain[..]),
                         "{profile:?} {step}"
                     );
@@ -126,10 +126,10 @@ mod tests {
             let (mut sender, mut receiver) = pair(profile);
             let packets: Vec<_> = [65_534u16, 65_535, 0, 1]
                 .iter()
-                .map(|number| sender.protect_rtp(&rtp(*number, 1, b"x")).expect("protect"))
+                .map(|number| sender.protected_rtp(&rtp(*number, 1, b"x")).expect("protect"))
                 .collect();
             for at in [0, 2, 3, 1] {
-                assert!(receiver.open_rtp(&packets[at]).is_ok(), "{profile:?} {at}");
+                assert!(receiver.opened_rtp(&packets[at]).is_ok(), "{profile:?} {at}");
             }
         }
     }
@@ -138,14 +138,14 @@ mod tests {
     fn replays_and_forgeries_are_refused_and_leave_no_trace() {
         for profile in PROFILES {
             let (mut sender, mut receiver) = pair(profile);
-            let protected = sender.protect_rtp(&rtp(1, 2, b"payload")).expect("protect");
+            let protected = sender.protected_rtp(&rtp(1, 2, b"payload")).expect("protect");
             for at in 0..protected.len() {
                 let mut forged = protected.clone();
                 forged[at] ^= 1;
-                assert!(receiver.open_rtp(&forged).is_err(), "{profile:?} {at}");
+                assert!(receiver.opened_rtp(&forged).is_err(), "{profile:?} {at}");
             }
-            assert!(receiver.open_rtp(&protected).is_ok());
-            assert_eq!(receiver.open_rtp(&protected), Err(Refused::Replayed));
+            assert!(receiver.opened_rtp(&protected).is_ok());
+            assert_eq!(receiver.opened_rtp(&protected), Err(Refused::Replayed));
             assert_eq!(receiver.rtp_sources.len(), 1);
         }
     }
@@ -157,16 +157,16 @@ mod tests {
         ];
         for profile in PROFILES {
             let (mut sender, mut receiver) = pair(profile);
-            let first = sender.protect_rtcp(&compound).expect("protect");
-            let second = sender.protect_rtcp(&compound).expect("protect");
+            let first = sender.protected_rtcp(&compound).expect("protect");
+            let second = sender.protected_rtcp(&compound).expect("protect");
             assert_ne!(first, second);
-            assert_eq!(receiver.open_rtcp(&second).as_deref(), Ok(&compound[..]));
-            assert_eq!(receiver.open_rtcp(&first).as_deref(), Ok(&compound[..]));
-            assert_eq!(receiver.open_rtcp(&first), Err(Refused::Replayed));
+            assert_eq!(receiver.opened_rtcp(&second).as_deref(), Ok(&compound[..]));
+            assert_eq!(receiver.opened_rtcp(&first).as_deref(), Ok(&compound[..]));
+            assert_eq!(receiver.opened_rtcp(&first), Err(Refused::Replayed));
             for at in 0..first.len() {
-                let mut forged = sender.protect_rtcp(&compound).expect("protect");
+                let mut forged = sender.protected_rtcp(&compound).expect("protect");
                 forged[at] ^= 1;
-                assert!(receiver.open_rtcp(&forged).is_err(), "{profile:?} {at}");
+                assert!(receiver.opened_rtcp(&forged).is_err(), "{profile:?} {at}");
             }
         }
     }
@@ -182,15 +182,19 @@ mod tests {
             for number in 0..PACKETS {
                 let mut packet = plain.clone();
                 packet[2..4].copy_from_slice(&(number as u16).to_be_bytes());
-                std::hint::black_box(sender.protect_rtp(&packet).expect("protect"));
+                std::hint::black_box(sender.protected_rtp(&packet).expect("protect"));
             }
             let each = start.elapsed() / PACKETS;
             let protected: Vec<_> = (0..1000)
-                .map(|number| sender.protect_rtp(&rtp(number, 6, &[7; 1000])).expect("protect"))
+                .map(|number| {
+                    sender
+                        .protected_rtp(&rtp(number, 6, &[7; 1000]))
+                        .expect("protect")
+                })
                 .collect();
             let start = std::time::Instant::now();
             for packet in &protected {
-                std::hint::black_box(receiver.open_rtp(packet).expect("open"));
+                std::hint::black_box(receiver.opened_rtp(packet).expect("open"));
             }
             println!(
                 "{profile:?}: protect {each:?}, open {:?} per packet of 1 kB",
@@ -207,18 +211,18 @@ mod tests {
     fn truncated_packets_are_refused() {
         for profile in PROFILES {
             let (mut sender, mut receiver) = pair(profile);
-            let rtp = sender.protect_rtp(&rtp(1, 2, b"payload")).expect("protect");
+            let rtp = sender.protected_rtp(&rtp(1, 2, b"payload")).expect("protect");
             let rtcp = sender
-                .protect_rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 9])
+                .protected_rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 9])
                 .expect("protect");
             for length in 0..rtp.len() {
-                assert!(receiver.open_rtp(&rtp[..length]).is_err());
+                assert!(receiver.opened_rtp(&rtp[..length]).is_err());
             }
             for length in 0..rtcp.len() {
-                assert!(receiver.open_rtcp(&rtcp[..length]).is_err());
+                assert!(receiver.opened_rtcp(&rtcp[..length]).is_err());
             }
-            assert!(sender.protect_rtp(&rtp[..11]).is_err());
-            assert!(sender.protect_rtcp(&rtcp[..7]).is_err());
+            assert!(sender.protected_rtp(&rtp[..11]).is_err());
+            assert!(sender.protected_rtcp(&rtcp[..7]).is_err());
         }
     }
 }

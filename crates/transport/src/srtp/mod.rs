@@ -2,6 +2,8 @@
 
 mod cipher;
 mod context;
+#[cfg(any(test, fuzzing))]
+mod copies;
 mod key_derivation;
 mod receiver;
 mod replay;

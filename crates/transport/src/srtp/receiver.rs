@@ -1,6 +1,6 @@
 //! The receiving side of an SRTP session (RFC 3711 section 3.3, steps of the receiver).
 //!
-//! In: protected packets of the peer. Out: plain copies, or why a packet was refused. State: a replay window for
+//! In: protected packets of the peer. Out: plain copies in the caller's buffers, or why a packet was refused. State: a replay window for
 //! each of the peer's SSRCs, made only once a packet of it has proven authentic.
 
 use std::fmt;
@@ -39,8 +39,12 @@ impl Receiver {
         }
     }
 
-    /// The plain RTP packet inside a protected one.
-    pub(crate) fn open_rtp(&mut self, protected: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
+    /// Fills `packet` with the plain RTP packet inside a protected one; with anything when it is refused.
+    pub(crate) fn open_rtp(
+        &mut self,
+        protected: &[u8],
+        packet: &mut Vec<u8>,
+    ) -> std::result::Result<(), Refused> {
         let header_bytes = rtp_header_bytes(protected).ok_or(Refused::Malformed)?;
         let (sequence_number, ssrc) = (read_u16(protected, 2), read_u32(protected, 8));
         let known = self.rtp_sources.get_mut(&ssrc);
@@ -49,22 +53,24 @@ impl Receiver {
         if known.as_ref().is_some_and(|window| !window.admits(index)) {
             return Err(Refused::Replayed);
         }
-        let mut packet = protected.to_vec();
-        if !self
-            .rtp
-            .open_rtp(&mut packet, header_bytes, Position { ssrc, index })
-        {
+        packet.clear();
+        packet.extend_from_slice(protected);
+        if !self.rtp.open_rtp(packet, header_bytes, Position { ssrc, index }) {
             return Err(Refused::Unauthenticated);
         }
         match known {
             Some(window) => window.record(index),
             None => record_new(&mut self.rtp_sources, ssrc, index)?,
         }
-        Ok(packet)
+        Ok(())
     }
 
-    /// The plain compound RTCP packet inside a protected one.
-    pub(crate) fn open_rtcp(&mut self, protected: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
+    /// As [`Receiver::open_rtp`], for a compound RTCP packet.
+    pub(crate) fn open_rtcp(
+        &mut self,
+        protected: &[u8],
+        packet: &mut Vec<u8>,
+    ) -> std::result::Result<(), Refused> {
         let range = self
             .rtcp
             .rtcp_index_range(protected.len())
@@ -75,15 +81,16 @@ impl Receiver {
         if known.as_ref().is_some_and(|window| !window.admits(index)) {
             return Err(Refused::Replayed);
         }
-        let mut packet = protected.to_vec();
-        if !self.rtcp.open_rtcp(&mut packet, Position { ssrc, index }) {
+        packet.clear();
+        packet.extend_from_slice(protected);
+        if !self.rtcp.open_rtcp(packet, Position { ssrc, index }) {
             return Err(Refused::Unauthenticated);
         }
         match known {
             Some(window) => window.record(index),
             None => record_new(&mut self.rtcp_sources, ssrc, index)?,
         }
-        Ok(packet)
+        Ok(())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The sending side of an SRTP session (RFC 3711 section 3.3, steps of the sender).
 //!
-//! In: plain RTP and RTCP packets. Out: protected copies. State: the highest packet index of each of our SSRCs,
+//! In: plain RTP and RTCP packets. Out: the same, protected in place. State: the highest packet index of each of our SSRCs,
 //! from which the rollover counter follows, and one SRTCP index for all of them.
 
 use std::fmt;
 
-use super::cipher::{Cipher, MAX_OVERHEAD_BYTES, Position, RTCP_HEADER_BYTES};
+use super::cipher::{Cipher, Position, RTCP_HEADER_BYTES};
 use super::context::{BySource, read_u16, read_u32, rtp_header_bytes};
 use super::replay::estimate_index;
 use crate::error::{Result, TransportError};
@@ -32,16 +32,8 @@ impl Sender {
         }
     }
 
-    /// A protected copy of a plain RTP packet.
-    pub(crate) fn protect_rtp(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
-        let mut protected = Vec::with_capacity(packet.len() + MAX_OVERHEAD_BYTES);
-        protected.extend_from_slice(packet);
-        self.protect_rtp_in_place(&mut protected)?;
-        Ok(protected)
-    }
-
-    /// Protects a plain RTP packet; without another allocation when it has room for [`MAX_OVERHEAD_BYTES`] more.
-    pub(crate) fn protect_rtp_in_place(&mut self, packet: &mut Vec<u8>) -> Result<()> {
+    /// Protects a plain RTP packet; without an allocation when it has room for [`super::MAX_OVERHEAD_BYTES`] more.
+    pub(crate) fn protect_rtp(&mut self, packet: &mut Vec<u8>) -> Result<()> {
         let Some(header_bytes) = rtp_header_bytes(packet) else {
             return Err(TransportError::Packet {
                 kind: "RTP",
@@ -56,8 +48,8 @@ impl Sender {
         self.rtp.seal_rtp(packet, header_bytes, Position { ssrc, index })
     }
 
-    /// A protected copy of a plain compound RTCP packet.
-    pub(crate) fn protect_rtcp(&mut self, compound: &[u8]) -> Result<Vec<u8>> {
+    /// Protects a plain compound RTCP packet; as [`Sender::protect_rtp`].
+    pub(crate) fn protect_rtcp(&mut self, compound: &mut Vec<u8>) -> Result<()> {
         if compound.len() < RTCP_HEADER_BYTES || compound[0] >> 6 != 2 {
             return Err(TransportError::Packet {
                 kind: "RTCP",
@@ -76,10 +68,7 @@ impl Sender {
             index: u64::from(self.next_rtcp_index),
         };
         self.next_rtcp_index += 1;
-        let mut protected = Vec::with_capacity(compound.len() + MAX_OVERHEAD_BYTES);
-        protected.extend_from_slice(compound);
-        self.rtcp.seal_rtcp(&mut protected, position)?;
-        Ok(protected)
+        self.rtcp.seal_rtcp(compound, position)
     }
 }
 

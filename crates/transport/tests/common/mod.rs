@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use greenroom_transport::{
-    Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig, TransportEvent,
+    BufferPool, Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
+    TransportEvent,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -228,7 +229,7 @@ impl Pair {
             destination: transmit.destination,
             contents: &transmit.contents,
         };
-        self.sides[to].handle_datagram(self.now, received);
+        self.sides[to].handle_datagram(self.now, received, &mut BufferPool::default());
     }
 
     /// Gives arbitrary bytes to a side, as if the other one had sent them.
@@ -239,7 +240,7 @@ impl Pair {
             destination: self.addresses[to],
             contents,
         };
-        self.sides[to].handle_datagram(self.now, received);
+        self.sides[to].handle_datagram(self.now, received, &mut BufferPool::default());
     }
 
     /// Runs until the condition holds; fails the test when it does not within the time.
