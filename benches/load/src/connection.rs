@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use greenroom_transport::{
-    Certificate, Protocol, Received, RemoteParameters, Transport, TransportConfig, TransportEvent,
+    BufferPool, Certificate, Protocol, Received, RemoteParameters, Transport, TransportConfig, TransportEvent,
 };
 use mio::net::UdpSocket;
 
@@ -31,6 +31,7 @@ pub struct Connection {
     /// Candidates that came before the description.
     early_candidates: Vec<String>,
     own_ssrc: u32,
+    buffers: BufferPool,
     transport_sequence: u16,
     next_report_at: Instant,
 }

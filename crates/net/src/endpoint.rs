@@ -137,6 +137,9 @@ pub trait Endpoint: Send + 'static {
     /// Move everything that is to be sent into `out`.
     fn poll_transmit(&mut self, out: &mut TransmitQueue);
 
+    /// What `poll_transmit` gave has been sent, or dropped: its memory may be used again. By default it is freed.
+    fn take_back(&mut self, _sent: &mut TransmitQueue) {}
+
     /// Something happened to its sockets, or to the addresses of this machine.
     fn handle_socket(&mut self, _now: Instant, _event: SocketEvent) {}
 

@@ -11,6 +11,7 @@ mod event_port;
 mod handle;
 mod media_clock;
 mod media_pool;
+mod reused;
 mod slot;
 mod sockets;
 mod statistics;

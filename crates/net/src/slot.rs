@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::endpoint::{Opening, Protocol, Received, SocketEvent, Transmit};
 use crate::handle::{EndpointState, Work};
+use crate::reused::emptied;
 use crate::statistics::COUNTERS;
 use crate::syscalls::{Epoll, Readiness, send_batch};
 use crate::tcp::Connection;
@@ -265,8 +266,9 @@ impl Slot {
                 .call(|endpoint| endpoint.poll_transmit(&mut transmits));
             progress |= !transmits.is_empty();
             self.open_sockets(&io.epoll, &transmits.orders, now);
-            self.send(&io.epoll, &transmits.transmits);
+            self.send(io, &transmits.transmits);
             self.close_sockets(&io.epoll, &transmits.orders);
+            self.guarded.call(|endpoint| endpoint.take_back(&mut transmits));
             transmits.transmits.clear();
             transmits.orders.clear();
             if self.socket_events.is_empty() {
@@ -346,12 +348,12 @@ impl Slot {
         }
     }
 
-    fn send(&mut self, epoll: &Epoll, transmits: &[Transmit]) {
+    fn send(&mut self, io: &mut WorkerIo, transmits: &[Transmit]) {
         if transmits.is_empty() {
             return;
         }
         let mut unrouted = transmits.len();
-        let mut batch: Vec<&Transmit> = Vec::with_capacity(transmits.len());
+        let mut batch: Vec<&Transmit> = emptied(std::mem::take(&mut io.batch));
         for udp in &self.udp {
             let own =
                 |transmit: &&Transmit| transmit.protocol == Protocol::Udp && transmit.source == udp.address;
@@ -361,6 +363,8 @@ impl Slot {
             unrouted -= batch.len();
             batch.clear();
         }
+        io.batch = emptied(batch);
+        let epoll = &io.epoll;
         let mut written = Vec::new();
         for transmit in transmits
             .iter()

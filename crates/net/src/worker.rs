@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::endpoint::{Endpoint, TransmitQueue};
+use crate::endpoint::{Endpoint, Transmit, TransmitQueue};
 use crate::handle::{Command, EndpointState, Work, WorkerShared, mark_worker_thread};
 use crate::slot::{Slot, Source};
 use crate::sockets::{Sockets, local_addresses};
@@ -45,6 +45,8 @@ pub(crate) struct WorkerIo {
     pub(crate) received: ReceiveBatch,
     pub(crate) scratch: Vec<u8>,
     pub(crate) transmits: TransmitQueue,
+    /// What is sent through one socket; empty between sends.
+    pub(crate) batch: Vec<&'static Transmit>,
     /// Counts turns of the loop, for budgets per turn.
     pub(crate) turn: u64,
 }
@@ -80,6 +82,7 @@ impl Worker {
             received: ReceiveBatch::new(),
             scratch: vec![0; SCRATCH_BYTES],
             transmits: TransmitQueue::new(),
+            batch: Vec::new(),
             turn: 0,
         };
         Ok(Worker {

@@ -3,7 +3,6 @@
 mod common;
 
 use common::{TWCC_URI, Vp8Source, World, extension, ms, opus, vp8};
-use greenroom_sfu::rtcp::Feedback;
 use greenroom_sfu::rtp_header::RtpHeader;
 use greenroom_sfu::{Kind, UpTrackParameters};
 use greenroom_transport::{Protocol, Received};

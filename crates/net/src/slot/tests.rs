@@ -37,6 +37,7 @@ impl Harness {
             received: ReceiveBatch::new(),
             scratch: vec![0; 4096],
             transmits: TransmitQueue::new(),
+            batch: Vec::new(),
             turn: 1,
         };
         let sockets = Sockets {

@@ -344,6 +344,12 @@ impl Endpoint for SfuEndpoint {
         self.refresh_channels();
     }
 
+    fn take_back(&mut self, sent: &mut TransmitQueue) {
+        for transmit in sent.drain() {
+            self.sfu.give_back(transmit.contents);
+        }
+    }
+
     fn failed(&mut self, reason: &str) {
         self.fail_all(reason);
         if let Some(place) = self.place.as_ref().filter(|place| place.is_first()) {
