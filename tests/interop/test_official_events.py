@@ -103,7 +103,8 @@ async def test_a_visit_as_the_official_sdk_sees_it(official: tuple[OfficialClien
         await client.wait("participant_name_changed", "us", "us", "n")
         await within(room.local_participant.set_attributes({"k": "v"}))
         await client.wait("participant_attributes_changed", {"k": "v"}, "us")
-        await events.wait("track_subscribed")
+        _, theirs, _ = await events.wait("track_subscribed")
+        assert theirs.mime_type == "audio/red"
         await client.wait("local_track_subscribed")
         await within(room.local_participant.unpublish_track(publication.sid))
         await client.wait("track_unpublished", "tone", "us")

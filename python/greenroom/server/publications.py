@@ -82,11 +82,17 @@ class Publication:
         """What the answer to the publisher has to say about this track."""
         codecs = self.request.simulcast_codecs
         features = self.info.audio_features
+        video = codec_of_mime_type(codecs[0].codec) if codecs else ""
         return PublishedSection(
-            wanted_codec=codec_of_mime_type(codecs[0].codec) if codecs else "",
+            wanted_codec=video if self.kind is MediaKind.VIDEO else self._audio_codec(),
             dtx=models.AudioTrackFeature.TF_NO_DTX not in features,
             stereo=models.AudioTrackFeature.TF_STEREO in features,
         )
+
+    def _audio_codec(self) -> str:
+        """Redundant where the client has that, as on livekit-server; what is encrypted can't be taken apart."""
+        encrypted = self.info.encryption != models.Encryption.Type.NONE
+        return "opus" if self.info.disable_red or encrypted else "red"
 
     def declared_rids(self) -> list[str]:
         """The rids that the AddTrackRequest names, lowest layer first."""

@@ -138,7 +138,7 @@ class Qualities:
         after = self._received[participant.sid] = {}
         for subscription in participant.subscriptions.flowing():
             sid = subscription.publication.sid
-            last = before.get(sid) or _Measured(TrackScore(subscription.publication.codec), now_s, [0])
+            last = before.get(sid) or _Measured(TrackScore(subscription.codec), now_s, [0])
             self._measure_down_track(subscription, last, now_s)
             after[sid] = last
         return [one.score.value for one in after.values()]

@@ -179,19 +179,21 @@ class SingleSubscriber:
         up_track = subscription.publication.up_track
         if subscription.closed or up_track is None:
             return
+        payload_types = self._payload_types(subscription, section)
         try:
             down_track = self.connection.transport.add_down_track(
                 mid,
                 up_track,
                 ssrc=subscription.ssrc,
                 rtx_ssrc=subscription.rtx_ssrc,
-                payload_types=self._payload_types(subscription, section),
+                payload_types=payload_types,
                 header_extensions=section.extensions,
                 frame_trailer=self._participant.room.frame_trailer(subscription.publication.info),
             )
         except (_engine.EngineError, ValueError) as error:
             raise ProtocolViolation(f"section {mid} of the offer: {error}") from error
-        self._participant.subscriptions.bound(subscription, down_track)
+        codec = payload_types[0].codec if payload_types else subscription.publication.codec
+        self._participant.subscriptions.bound(subscription, down_track, codec)
 
     def handle_answer(self, answer: messages.SessionDescription) -> None:
         """There is nothing that a client of this mode could answer."""

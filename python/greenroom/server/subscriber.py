@@ -206,7 +206,7 @@ class SubscriberConnection:
             raise ProtocolViolation(
                 f"section {subscription.mid} of the subscriber answer: {error}"
             ) from error
-        self._participant.subscriptions.bound(subscription, down_track)
+        self._participant.subscriptions.bound(subscription, down_track, payload_types[0].codec)
 
     def _on_answer_missing(self) -> None:
         if self.connection.connected:

@@ -39,6 +39,8 @@ class Subscription:
         self.ssrc = 0
         self.rtx_ssrc: int | None = None
         self.down_track: _engine.DownTrack | None = None
+        self.codec = publication.codec
+        """What the subscriber gets: the publication's, or the Opus in its RED."""
         self.closed = False
         self.enabled = True
         """The client wants it now."""
@@ -188,9 +190,10 @@ class Subscriptions:
 
     # ---- bound to a down track ----
 
-    def bound(self, subscription: Subscription, down_track: _engine.DownTrack) -> None:
-        """The client answered: media flows from here on."""
+    def bound(self, subscription: Subscription, down_track: _engine.DownTrack, codec: str) -> None:
+        """The client answered: media flows from here on, in this codec."""
         publication = subscription.publication
+        subscription.codec = codec
         subscription.down_track = down_track
         self._apply_settings(subscription)
         self._states.bound(subscription, down_track)

@@ -22,7 +22,7 @@ from .media_parameters import (
 from .sdp import Direction, MediaKind, MediaSection, Msid, Source, SourceGroup
 
 FORWARDED_CODECS = {
-    MediaKind.AUDIO: frozenset({"opus"}),
+    MediaKind.AUDIO: frozenset({"opus", "red"}),
     MediaKind.VIDEO: frozenset({"vp8", "vp9", "h264", "av1"}),
 }
 RECEIVED_EXTENSIONS = {
@@ -138,7 +138,9 @@ def answer_down_section(offered: MediaSection, down: DownSection) -> MediaSectio
 
 
 def with_stereo(payload: PayloadType) -> PayloadType:
-    """Told that what is sent has two channels (RFC 7587)."""
+    """Told that what is sent has two channels (RFC 7587); another codec than Opus stays as it is."""
+    if payload.codec != "opus":
+        return payload
     parameters = [payload.format_parameters] if payload.format_parameters else []
     return replace(payload, format_parameters=";".join([*parameters, "sprop-stereo=1"]))
 

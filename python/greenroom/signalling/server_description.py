@@ -41,7 +41,10 @@ _VIDEO_FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli", "goog-remb")
 """With transport-wide feedback the server estimates what the subscriber can receive; others say so themselves (REMB)."""
 
 DOWN_PAYLOAD_TYPES: dict[MediaKind, tuple[PayloadType, ...]] = {
-    MediaKind.AUDIO: (PayloadType(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", None, ("nack",)),),
+    MediaKind.AUDIO: (
+        PayloadType(111, "opus", 48_000, 2, "minptime=10;useinbandfec=1", None, ("nack",)),
+        PayloadType(63, "red", 48_000, 2, "111/111"),
+    ),
     MediaKind.VIDEO: (
         PayloadType(96, "vp8", 90_000, None, "", 97, _VIDEO_FEEDBACK),
         PayloadType(98, "vp9", 90_000, None, "profile-id=0", 99, _VIDEO_FEEDBACK),
@@ -66,12 +69,13 @@ _UP_FEEDBACK = {
     MediaKind.AUDIO: frozenset({"nack"}),
     MediaKind.VIDEO: frozenset({"transport-cc", "ccm fir", "nack", "nack pli"}),
 }
-PUBLISH_MIME_TYPES = ("video/VP8", "video/H264", "video/VP9", "video/AV1", "audio/opus")
+PUBLISH_MIME_TYPES = ("video/VP8", "video/H264", "video/VP9", "video/AV1", "audio/opus", "audio/red")
 """What clients are told they may publish, in the server's order of preference."""
 
 _NO_DOWN_SECTIONS: Mapping[str, DownSection] = {}
 _MIME_TYPES = {
     "opus": "audio/opus",
+    "red": "audio/red",
     "vp8": "video/VP8",
     "vp9": "video/VP9",
     "h264": "video/H264",
@@ -118,11 +122,21 @@ class PublishedSection:
 
 
 def acceptable_payload_types(offered: MediaSection, wanted_codec: str = "") -> list[PayloadType]:
-    """Those of the offer that can be forwarded, the wanted codec first, feedback cut to what is supported."""
+    """Those of the offer that can be forwarded, the wanted codec first, feedback cut to what is supported.
+
+    Redundant audio (RED, RFC 2198) only when it is wanted, and holds Opus that is taken too.
+    """
     accepted = [
         replace(payload, feedback=tuple(f for f in payload.feedback if f in _UP_FEEDBACK[offered.kind]))
         for payload in offered.payload_types
         if payload.codec in FORWARDED_CODECS.get(offered.kind, ()) and profile_is_forwarded(payload)
+    ]
+    opus = {str(payload.payload_type) for payload in accepted if payload.codec == "opus"}
+    accepted = [
+        payload
+        for payload in accepted
+        if payload.codec != "red"
+        or (wanted_codec == "red" and payload.format_parameters.partition("/")[0] in opus)
     ]
     return sorted(
         accepted, key=lambda payload: payload.codec != wanted_codec
@@ -291,9 +305,10 @@ def payload_types_for(
 ) -> list[PayloadType]:
     """`taken` with those that fit the track first; empty when the subscriber took none of the track's codec.
 
-    Of several payload types of H264, those of the publisher's packetization mode come first.
+    Who takes no RED gets the Opus in it. Of several payload types of H264, those of the publisher's packetization mode
+    come first.
     """
-    if not any(p.codec == codec for p in taken):
+    if not any(p.codec == codec or (codec == "red" and p.codec == "opus") for p in taken):
         return []
 
     def misfit(payload: PayloadType) -> tuple[bool, bool]:

@@ -32,10 +32,10 @@ async def test_track_is_announced_when_its_connection_is_up(harness: Harness) ->
         info = await bob.update_of("anna")
     (track,) = info.tracks
     assert info.is_publisher
-    assert (track.sid, track.name, track.mime_type, track.mid) == (sid, "mic", "audio/opus", "1")
+    assert (track.sid, track.name, track.mime_type, track.mid) == (sid, "mic", "audio/red", "1")
     assert track.sid.startswith("TR_AM")
     assert track.stream == "camera"
-    assert (track.codecs[0].cid, track.codecs[0].mime_type) == ("cid-1", "audio/opus")
+    assert (track.codecs[0].cid, track.codecs[0].mime_type) == ("cid-1", "audio/red")
 
 
 async def test_order_for_the_publisher(harness: Harness) -> None:
@@ -77,7 +77,8 @@ async def test_answer_for_audio(harness: Harness) -> None:
     (_, section) = answer.media
     assert section.direction is Direction.RECVONLY
     assert section.setup == "active"
-    (opus,) = section.payload_types
+    red, opus = section.payload_types
+    assert (red.codec, red.format_parameters) == ("red", "111/111")
     assert opus.format_parameters == "minptime=10;useinbandfec=1;usedtx=1;stereo=1;maxaveragebitrate=510000"
     assert opus.feedback == ("nack",)
     assert [e.id for e in section.header_extensions] == [1, 4]
@@ -89,6 +90,22 @@ async def test_answer_for_audio(harness: Harness) -> None:
     assert anna.publisher.remote["max_message_size"] == 262_144
     up_track = anna.publisher.up_tracks["1"]
     assert [layer.ssrc for layer in up_track.parameters["layers"]] == [1001]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"disable_red": True}, {"encryption": models.Encryption.Type.GCM}], ids=["asked", "encrypted"]
+)
+async def test_audio_is_not_redundant_where_that_is_not_wanted_or_can_not_be(
+    harness: Harness, fields: dict[str, Any]
+) -> None:
+    anna = await harness.join("anna")
+    anna.activate()
+    await anna.publish("c", **fields)
+
+    assert [p.codec for p in parse(anna.seen[-1].answer.sdp).media[1].payload_types] == ["opus"]
+    while not (info := await anna.update_of("anna")).tracks:
+        pass
+    assert info.tracks[0].mime_type == "audio/opus"
 
 
 async def test_wanted_codec_comes_first(harness: Harness) -> None:

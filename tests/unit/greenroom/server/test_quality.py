@@ -110,7 +110,7 @@ async def test_a_publisher_that_loses_packets_gets_worse_and_recovers(harness: H
     for client in (anna, bob, carol):
         client.activate()
     await bob.answer(await bob.expect("offer"))
-    await anna.publish("m")
+    await anna.publish("m", disable_red=True)
     await bob.answer(await bob.expect("offer"))
     await bob.settle()
     track = anna.publisher.up_tracks["1"]
@@ -141,7 +141,7 @@ async def test_a_subscriber_that_loses_packets_gets_worse(harness: Harness) -> N
     for client in (anna, bob):
         client.activate()
     await bob.answer(await bob.expect("offer"))
-    await anna.publish("m")
+    await anna.publish("m", disable_red=True)
     await bob.answer(await bob.expect("offer"))
     await bob.settle()
     (down_track,) = bob.subscriber.down_tracks
@@ -156,7 +156,7 @@ async def test_a_subscriber_that_loses_packets_gets_worse(harness: Harness) -> N
 async def test_a_publisher_that_says_nothing_any_more_is_lost(harness: Harness) -> None:
     anna = await harness.join("anna")
     anna.activate()
-    await anna.publish("m")
+    await anna.publish("m", disable_red=True)
     await anna.settle()
     track, room = anna.publisher.up_tracks["1"], anna.participant.room
     track.packets = anna.publisher.packets_received = 100

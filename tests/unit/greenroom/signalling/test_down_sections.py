@@ -51,7 +51,7 @@ def test_tracks_are_answered_as_livekit_server_does() -> None:
     taken = [{(p.payload_type, p.codec, p.rtx_payload_type) for p in m.payload_types} for m in ours]
     expected = [{(p.payload_type, p.codec, p.rtx_payload_type) for p in m.payload_types} for m in theirs]
     assert taken[3:] == expected[3:]
-    assert taken[0] == {(111, "opus", None)} <= expected[0]
+    assert taken[0] == {(111, "opus", None), (63, "red", None)} <= expected[0]
     assert {e.id for e in ours[3].header_extensions} == {e.id for e in theirs[3].header_extensions}
     assert ours[3].payload_types[0].feedback == ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
 
@@ -93,9 +93,10 @@ def test_stereo_is_announced() -> None:
     offer = golden("official-offer-single-join")
     stereo = OfferedTrack("PA_anna|TR_mic", "TR_mic", 11, None, stereo=True)
 
-    (opus,) = answer(offer, {"0": DownSection(stereo, True)})[0].payload_types
+    opus, red = answer(offer, {"0": DownSection(stereo, True)})[0].payload_types
 
     assert opus.format_parameter("sprop-stereo") == "1"
+    assert (red.codec, red.format_parameters) == ("red", "111/111")
 
 
 def test_a_section_without_any_codec_of_ours_is_rejected() -> None:

@@ -207,7 +207,7 @@ a=end-of-candidates
 a=mid:0
 a=sctp-port:5000
 a=max-message-size:65535
-m=audio 9 UDP/TLS/RTP/SAVPF 111
+m=audio 9 UDP/TLS/RTP/SAVPF 111 63
 c=IN IP4 0.0.0.0
 a=ice-ufrag:ufrag
 a=ice-pwd:pwd
@@ -223,6 +223,8 @@ a=rtcp-rsize
 a=rtpmap:111 opus/48000/2
 a=rtcp-fb:111 nack
 a=fmtp:111 minptime=10;useinbandfec=1;sprop-stereo=1
+a=rtpmap:63 red/48000/2
+a=fmtp:63 111/111
 a=ssrc:100 cname:PA_a|TR_b
 a=ssrc:100 msid:PA_a|TR_b TR_b
 m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 125 126 108 109 35 36
@@ -425,6 +427,44 @@ def test_profiles_that_no_subscriber_is_offered_are_left_out() -> None:
     section = parse(text(BROWSER_OFFER)).media[2]
 
     assert [p.payload_type for p in acceptable_payload_types(section)] == [96, 109]
+
+
+_OPUS = PayloadType(111, "opus", 48_000, 2)
+
+
+@pytest.mark.parametrize(
+    ("inner", "wanted", "taken"),
+    [
+        ("111/111", "red", ["red", "opus"]),
+        ("111/111", "opus", ["opus"]),
+        ("111/111", "", ["opus"]),
+        ("9/9", "red", ["opus"]),
+        ("", "red", ["opus"]),
+    ],
+    ids=["wanted", "not wanted", "of an unknown track", "of another codec", "of nothing"],
+)
+def test_redundant_audio_is_taken_where_it_is_wanted(inner: str, wanted: str, taken: list[str]) -> None:
+    red = PayloadType(63, "red", 48_000, 2, inner)
+    section = MediaSection(MediaKind.AUDIO, "0", payload_types=[_OPUS, red])
+    assert [p.codec for p in acceptable_payload_types(section, wanted)] == taken
+
+
+@pytest.mark.parametrize(
+    ("answered", "codec", "sent"),
+    [
+        (["opus", "red"], "red", "red"),
+        (["opus"], "red", "opus"),
+        (["opus", "red"], "opus", "opus"),
+        (["red", "opus"], "opus", "opus"),
+        ([], "red", None),
+    ],
+)
+def test_who_takes_no_redundant_audio_gets_what_is_in_it(
+    answered: list[str], codec: str, sent: str | None
+) -> None:
+    taken = [PayloadType(number, name, 48_000, 2) for number, name in enumerate(answered, 100)]
+    fitting = payload_types_for(taken, codec, None)
+    assert (fitting[0].codec if fitting else None) == sent
 
 
 @pytest.mark.parametrize(
