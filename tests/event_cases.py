@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from livekit.protocol import models
 from room_cases import rooms as rooms
-from room_tools import LIMIT_S, Rooms, camera, microphone, within
+from room_tools import LIMIT_S, Ear, Rooms, camera, microphone, within
 
 from greenroom.client.errors import LimitExceededError, NotAllowedError, RoomFullError
 from livekit import api, rtc
 from livekit.rtc import room_events
+from livekit.rtc.participant import PublishDataError
 
 MICROPHONE, CAMERA = rtc.TrackSource.SOURCE_MICROPHONE, rtc.TrackSource.SOURCE_CAMERA
 _Permission = models.ParticipantPermission
@@ -155,6 +156,26 @@ async def test_publishing_is_revoked_and_given_back(rooms: Rooms, admin: Admin) 
     await own.wait("participant_permissions_changed", count=2)
     async with microphone(room):
         await events.wait("track_subscribed", count=2)
+
+
+async def test_receiving_and_data_are_revoked_and_given_back(rooms: Rooms, admin: Admin) -> None:
+    publisher, _ = await rooms.join("publisher")
+    room, own = await rooms.join("listener")
+    async with microphone(publisher):
+        await own.wait("track_subscribed")
+        await admin.update("listener", permission=_Permission(can_publish=True))
+        await own.wait("track_unsubscribed")
+        assert not room.local_participant.permissions.can_subscribe
+        with pytest.raises(PublishDataError, match="canPublishData"):
+            await within(room.local_participant.publish_data("no"))
+        everything = _Permission(can_subscribe=True, can_publish=True, can_publish_data=True)
+        await admin.update("listener", permission=everything)
+        track, *_ = await own.wait("track_subscribed", count=2)
+        stream = rtc.AudioStream(track)
+        await Ear(stream).wait_for_tone(1000)
+        await stream.aclose()
+        await within(room.local_participant.publish_data("yes"))
+    assert own.names("track_unpublished") == []
 
 
 async def test_room_metadata_and_counts(rooms: Rooms, admin: Admin) -> None:

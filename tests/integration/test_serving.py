@@ -152,7 +152,8 @@ async def test_it_drains_at_sigterm(start: Start) -> None:
     assert (said[0], said[-1]) == ("room room: anna joined", "room room: anna left: CLIENT_INITIATED")
 
 
-async def test_a_second_signal_ends_the_drain(start: Start) -> None:
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_the_drain(start: Start, second: signal.Signals) -> None:
     served = start(_CONFIG)
     room = rtc.Room()
     events = Events(room)
@@ -160,7 +161,7 @@ async def test_a_second_signal_ends_the_drain(start: Start) -> None:
     served.process.send_signal(signal.SIGTERM)
     while await asyncio.to_thread(_status, served.url.replace("ws", "http", 1)) == 200:
         pass
-    served.process.send_signal(signal.SIGTERM)
+    served.process.send_signal(second)
     assert await events.wait("disconnected") == (rtc.DisconnectReason.SERVER_SHUTDOWN,)
     code, _ = await asyncio.to_thread(served.ended)
     assert code == 0

@@ -10,6 +10,7 @@ from livekit.protocol.room import RoomConfiguration
 from .agent_worker import deployment_error
 from .api_access import require_admin
 from .limits import check_attributes, check_metadata
+from .refusal import Refusal
 from .twirp import Method, Methods, TwirpError
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ class AgentDispatchService:
         check_metadata(request.metadata, limits)
         check_attributes(request.attributes, limits)
         if self._rooms.config.auto_create_rooms:
-            room = self._rooms.create(request.room, RoomConfiguration())
+            try:
+                room = self._rooms.create(request.room, RoomConfiguration())
+            except Refusal as error:
+                raise TwirpError("unavailable", error.body) from error
         else:
             room = self._room(request.room)
         if len(self._agents.dispatches(room)) >= limits.dispatches_per_room:

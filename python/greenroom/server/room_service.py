@@ -12,6 +12,7 @@ from .api_access import require_admin, require_create, require_destination, requ
 from .data_router import NONCE_BYTES
 from .data_sender import LOSSY, RELIABLE
 from .limits import attributes_size, check_attributes, check_metadata, check_name
+from .refusal import Refusal
 from .server_calls import CallError
 from .tokens import Claims
 from .twirp import Method, Methods, TwirpError
@@ -110,6 +111,8 @@ class RoomService:
         except KeyError:
             message = "unknown room configuration in create room request"
             raise TwirpError("invalid_argument", message) from None
+        except Refusal as error:
+            raise TwirpError("unavailable", error.body) from error
 
     async def list_rooms(self, claims: _Claims, request: api.ListRoomsRequest) -> api.ListRoomsResponse:
         require_list(claims)

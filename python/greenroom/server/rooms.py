@@ -16,6 +16,8 @@ from .refusal import Refusal
 from .room import Room
 from .room_listener import Listeners
 
+_GOING = "the server is going out of service"
+
 
 class Rooms:
     """Rooms by name: made by the first join, gone when they close."""
@@ -39,7 +41,7 @@ class Rooms:
     def check(self, request: JoinRequest) -> None:
         """Raise Refusal when a join would meet no room and may not make one, or comes too late."""
         if self.draining and not request.reconnect:
-            raise Refusal(503, "the server is going out of service")
+            raise Refusal(503, _GOING)
         may_create = self.config.auto_create_rooms or request.grant.room_create
         if request.room not in self._rooms and not may_create:
             raise Refusal(404, "requested room does not exist")
@@ -54,12 +56,15 @@ class Rooms:
         return room.join(request)
 
     def create(self, name: str, settings: RoomConfiguration, *, preset: str = "") -> Room:
-        """The room of that name: made if it is not there, else left as it is. KeyError for an unknown preset.
+        """The room of that name: made if it is not there, else left as it is. KeyError for an unknown preset, Refusal
+        when the server goes out of service.
 
         `settings` go before those of the preset, which go before the server's; what is 0 or empty is not set.
         """
         room = self._rooms.get(name)
         if room is None:
+            if self.draining:
+                raise Refusal(503, _GOING)
             if preset:
                 settings = merged(self.config.room_presets[preset], settings)
             room = Room(

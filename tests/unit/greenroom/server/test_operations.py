@@ -113,6 +113,16 @@ async def test_draining_refuses_newcomers_and_waits_for_the_rest(harness: Harnes
     assert raised.value.status == 503
     resumed = await harness.connect(harness.server.token("room", "anna"), reconnect="1", sid=anna.sid)
     assert (await resumed.receive()).HasField("reconnect")
+    server = harness.server
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+        assert (await client.room.create_room(api.CreateRoomRequest(name="room"))).name == "room"
+        for refused in (
+            client.room.create_room(api.CreateRoomRequest(name="new")),
+            client.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(room="new", agent_name="a")),
+        ):
+            with pytest.raises(api.TwirpError, match="going out of service") as unavailable:
+                await refused
+            assert (unavailable.value.status, unavailable.value.code) == (503, "unavailable")
     assert not draining.done()
 
     await resumed.send(leave=messages.LeaveRequest())
