@@ -137,6 +137,9 @@ pub trait Endpoint: Send + 'static {
     /// Move everything that is to be sent into `out`.
     fn poll_transmit(&mut self, out: &mut TransmitQueue);
 
+    /// [`EndpointHandle::wake`](crate::EndpointHandle::wake) was called: another thread has put something somewhere for it.
+    fn woken(&mut self, _now: Instant) {}
+
     /// What `poll_transmit` gave has been sent, or dropped: its memory may be used again. By default it is freed.
     fn take_back(&mut self, _sent: &mut TransmitQueue) {}
 

@@ -32,6 +32,7 @@ pub(crate) type Work = Box<dyn FnOnce(&mut dyn Any, Instant) + Send>;
 pub(crate) enum Command {
     Spawn(Box<NewEndpoint>),
     Run(u32, Arc<EndpointState>, Work),
+    Wake(u32, Arc<EndpointState>),
     Close(u32),
 }
 
@@ -137,16 +138,7 @@ impl<E: Endpoint> EndpointHandle<E> {
     /// Run `f` on the endpoint's worker, after everything posted before it; the endpoint is then asked for what to
     /// send. False when it is gone, or when 65,536 commands wait already: then `f` is dropped and never runs.
     pub fn post(&self, f: impl FnOnce(&mut E, Instant) + Send + 'static) -> bool {
-        if self.is_closed() {
-            return false;
-        }
-        if self.state.waiting.fetch_add(1, Ordering::AcqRel) >= COMMANDS_PER_ENDPOINT {
-            self.state.waiting.fetch_sub(1, Ordering::AcqRel);
-            COUNTERS.commands_refused.add(1);
-            log::error!(
-                "endpoint {}: {COMMANDS_PER_ENDPOINT} commands wait already, one is refused",
-                self.key
-            );
+        if !self.admits() {
             return false;
         }
         let work: Work = Box::new(move |endpoint, now| {
@@ -157,6 +149,30 @@ impl<E: Endpoint> EndpointHandle<E> {
         self.worker
             .send(Command::Run(self.key, Arc::clone(&self.state), work))
             .is_ok()
+    }
+
+    /// Have [`Endpoint::woken`] called on the endpoint's worker, after everything posted before it. As `post`, without an
+    /// allocation.
+    pub fn wake(&self) -> bool {
+        let command = Command::Wake(self.key, Arc::clone(&self.state));
+        self.admits() && self.worker.send(command).is_ok()
+    }
+
+    /// Whether one more command may wait; it counts as one that does.
+    fn admits(&self) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        if self.state.waiting.fetch_add(1, Ordering::AcqRel) < COMMANDS_PER_ENDPOINT {
+            return true;
+        }
+        self.state.waiting.fetch_sub(1, Ordering::AcqRel);
+        COUNTERS.commands_refused.add(1);
+        log::error!(
+            "endpoint {}: {COMMANDS_PER_ENDPOINT} commands wait already, one is refused",
+            self.key
+        );
+        false
     }
 
     /// Run `f` on the endpoint's worker and wait for what it returns. None when the endpoint is gone, or goes

@@ -221,6 +221,11 @@ impl Slot {
         self.guarded.call(|endpoint| work(endpoint.as_any(), now));
     }
 
+    pub(crate) fn wake(&mut self, now: Instant) {
+        self.had_input = true;
+        self.guarded.call(|endpoint| endpoint.woken(now));
+    }
+
     pub(crate) fn handle_timeout(&mut self, io: &mut WorkerIo, now: Instant) {
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.sweep(&io.epoll, now);

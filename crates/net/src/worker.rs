@@ -154,6 +154,10 @@ impl Worker {
                 state.waiting.fetch_sub(1, Ordering::AcqRel);
                 self.run_work(key, work);
             }
+            Command::Wake(key, state) => {
+                state.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.wake(key);
+            }
             Command::Close(key) => self.close(key),
         }
     }
@@ -172,6 +176,13 @@ impl Worker {
             touch(&mut self.touched, key, slot);
         } else {
             drop_caught(work);
+        }
+    }
+
+    fn wake(&mut self, key: u32) {
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.wake(Instant::now());
+            touch(&mut self.touched, key, slot);
         }
     }
 

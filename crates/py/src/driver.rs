@@ -64,6 +64,14 @@ impl<E: Endpoint> EndpointHandle<E> {
         }
     }
 
+    /// Have it look for what another thread has put somewhere for it.
+    pub fn wake(&self) -> bool {
+        match self {
+            EndpointHandle::OnWorker(handle) => handle.wake(),
+            EndpointHandle::Simulated(handle) => handle.post(E::woken),
+        }
+    }
+
     pub fn call<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut E, Instant) -> R + Send + 'static,

@@ -5,6 +5,7 @@ mod channels;
 mod convert;
 mod down_track;
 mod endpoint;
+mod hand_over;
 mod listen;
 mod shards;
 mod transport;

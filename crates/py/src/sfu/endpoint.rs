@@ -344,6 +344,18 @@ impl Endpoint for SfuEndpoint {
         self.refresh_channels();
     }
 
+    fn woken(&mut self, now: Instant) {
+        let Some(batch) = self.place.as_mut().map(Place::take_handed_over) else {
+            return;
+        };
+        for received in batch.received() {
+            self.take(now, received);
+        }
+        if let Some(place) = &mut self.place {
+            place.worked_off(batch);
+        }
+    }
+
     fn take_back(&mut self, sent: &mut TransmitQueue) {
         for transmit in sent.drain() {
             self.sfu.give_back(transmit.contents);

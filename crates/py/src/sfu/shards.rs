@@ -3,16 +3,16 @@
 //! A room lives on one unit. The first unit reads the sockets and accepts TCP connections; what is for a room of another
 //! unit it hands over, in batches. Each unit sends UDP by itself, and TCP through the first.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use greenroom_net::Transmit;
 use greenroom_sfu::{RouteChange, RouteTable};
-use greenroom_transport::{Protocol, Received};
+use greenroom_transport::Received;
 
 use super::calls::{Worker, lock};
+use super::hand_over::{Batch, Inbox};
 
 /// Datagrams on their way to one unit; more are dropped and counted, as a full socket drops them.
 const MAX_WAITING: usize = 16_384;
@@ -23,6 +23,7 @@ pub struct Shards {
     /// In their order; the first has the sockets.
     units: OnceLock<Vec<Worker>>,
     loads: Vec<Load>,
+    inboxes: Vec<Inbox>,
     handed_over: AtomicU64,
     dropped: AtomicU64,
 }
@@ -42,6 +43,7 @@ impl Shards {
             routes: Mutex::default(),
             units: OnceLock::new(),
             loads: (0..count).map(|_| Load::default()).collect(),
+            inboxes: (0..count).map(|_| Inbox::default()).collect(),
             handed_over: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         })
@@ -95,49 +97,10 @@ pub struct Place {
     index: usize,
     /// By unit: what is to be handed over with the next flush.
     batches: Vec<Batch>,
+    /// What was handed over to this unit and is worked off.
+    taken: Batch,
     /// For the first unit, which has the connections.
     tcp: Vec<Transmit>,
-}
-
-/// Received datagrams of several transports of one unit.
-#[derive(Default)]
-pub struct Batch {
-    datagrams: Vec<Datagram>,
-    contents: Vec<u8>,
-}
-
-struct Datagram {
-    protocol: Protocol,
-    source: SocketAddr,
-    destination: SocketAddr,
-    length: usize,
-}
-
-impl Batch {
-    fn push(&mut self, received: &Received<'_>) {
-        self.contents.extend_from_slice(received.contents);
-        self.datagrams.push(Datagram {
-            protocol: received.protocol,
-            source: received.source,
-            destination: received.destination,
-            length: received.contents.len(),
-        });
-    }
-
-    /// In the order that they came in.
-    fn received(&self) -> impl Iterator<Item = Received<'_>> {
-        let mut rest = self.contents.as_slice();
-        self.datagrams.iter().map(move |datagram| {
-            let (contents, after) = rest.split_at(datagram.length);
-            rest = after;
-            Received {
-                protocol: datagram.protocol,
-                source: datagram.source,
-                destination: datagram.destination,
-                contents,
-            }
-        })
-    }
 }
 
 impl Place {
@@ -146,6 +109,7 @@ impl Place {
             batches: shards.loads.iter().map(|_| Batch::default()).collect(),
             shards,
             index,
+            taken: Batch::default(),
             tcp: Vec::new(),
         }
     }
@@ -183,11 +147,25 @@ impl Place {
         self.tcp.push(transmit);
     }
 
+    /// What was handed over to this unit; give it back with [`Place::worked_off`].
+    pub fn take_handed_over(&mut self) -> Batch {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.shards.inboxes[self.index].take(&mut taken);
+        let waiting = &self.shards.loads[self.index].waiting;
+        waiting.fetch_sub(taken.len(), Ordering::Relaxed);
+        taken
+    }
+
+    pub fn worked_off(&mut self, mut taken: Batch) {
+        taken.clear();
+        self.taken = taken;
+    }
+
     /// Hand over what has come together.
     pub fn flush(&mut self) {
         for (unit, batch) in self.batches.iter_mut().enumerate() {
-            if !batch.datagrams.is_empty() {
-                self.shards.hand_over(unit, std::mem::take(batch));
+            if !batch.is_empty() {
+                self.shards.hand_over(unit, batch);
             }
         }
         let tcp = std::mem::take(&mut self.tcp);
@@ -207,22 +185,17 @@ impl Place {
 }
 
 impl Shards {
-    fn hand_over(self: &Arc<Self>, unit: usize, batch: Batch) {
-        let count = batch.datagrams.len();
-        let shards = Arc::clone(self);
-        let posted = self.units().get(unit).is_some_and(|worker| {
-            worker.post(move |endpoint, now| {
-                shards.loads[unit].waiting.fetch_sub(count, Ordering::Relaxed);
-                for received in batch.received() {
-                    endpoint.take(now, received);
-                }
-            })
-        });
-        if posted {
+    fn hand_over(&self, unit: usize, batch: &mut Batch) {
+        let count = batch.len();
+        if !self.inboxes[unit].put(batch) || self.units().get(unit).is_some_and(Worker::wake) {
             self.handed_over.fetch_add(count as u64, Ordering::Relaxed);
-        } else {
-            self.loads[unit].waiting.fetch_sub(count, Ordering::Relaxed);
-            self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+            return;
         }
+        let mut refused = Batch::default();
+        self.inboxes[unit].take(&mut refused);
+        self.loads[unit]
+            .waiting
+            .fetch_sub(refused.len(), Ordering::Relaxed);
+        self.dropped.fetch_add(refused.len() as u64, Ordering::Relaxed);
     }
 }
