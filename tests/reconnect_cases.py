@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from room_tools import GREEN, Ear, Events, Rooms, camera, microphone, running, wait_for_picture, within
 from tcp_proxy import TcpProxy
+from udp_relay import UdpRelay
 
+from greenroom.client.reconnect import Trigger
 from livekit import rtc
 from livekit.rtc.room import proto_room
 
@@ -166,6 +168,43 @@ async def test_what_is_asked_during_the_gap_happens_after_it(pair: Pair) -> None
             "local_track_published",
         ]
         await pair.other_events.wait("track_subscribed")
+
+
+async def media_dies_and_is_revived(
+    server: Any, relay: UdpRelay, caplog: pytest.LogCaptureFixture, *, single: bool
+) -> None:
+    """The case of a dead media path, for a server whose media goes through `relay`."""
+    rooms = Rooms(server)
+    # The server is told no address: it would find the way around the relay.
+    no_address = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_NOHOST)
+    options = rtc.RoomOptions(single_peer_connection=single, rtc_config=no_address)
+    room, events = await rooms.join("sender", options)
+    _, heard = await rooms.join("listener")
+    reconnecting = asyncio.Event()
+    room.on("reconnecting", reconnecting.set)
+    async with microphone(room, 900):
+        track, *_ = await heard.wait("track_subscribed")
+        stream = rtc.AudioStream(track)
+        await Ear(stream).wait_for_tone(900)
+        await room.local_participant.publish_data("0")
+        relay.blocked = True
+        for number in range(1, 10):
+            await room.local_participant.publish_data(str(number))
+        # Long before the server does: that takes ten seconds without consent, and five more.
+        await within(reconnecting.wait(), 30)
+        assert relay.dropped > 0
+        assert Trigger.MEDIA_SILENT.value in caplog.text
+        relay.blocked = False
+        for number in range(10, 20):
+            await within(room.local_participant.publish_data(str(number)))
+        await events.wait("reconnected")
+        await heard.wait("data_received", count=20)
+        assert [int(packet.data) for (packet,) in heard.of("data_received")] == list(range(20))
+        await Ear(stream).wait_for_tone(900)
+        await stream.aclose()
+        for happened in (events, heard):
+            assert happened.names("track_unsubscribed", "participant_disconnected") == []
+    await rooms.leave()
 
 
 @ONE_CONNECTION_OR_TWO

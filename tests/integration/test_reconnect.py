@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from reconnect_cases import *  # noqa: F403 - the tests
+from reconnect_cases import media_dies_and_is_revived
 from room_tools import Ear, Rooms, microphone, within
 from udp_relay import RELAY_ADDRESS, UdpRelay
 
 import greenroom
 import greenroom.server.tokens
-from greenroom.client.reconnect import Trigger
 from livekit import rtc
 
 
@@ -31,35 +31,7 @@ async def test_a_dead_media_path_is_noticed_and_revived_by_an_ice_restart(
 ) -> None:
     settings: dict[str, Any] = {"tcp_port": None, "advertised_addresses": (RELAY_ADDRESS,)}
     async with greenroom.Server(**settings) as server, UdpRelay(server.udp_port) as relay:
-        rooms = Rooms(server)
-        options = rtc.RoomOptions(single_peer_connection=single)
-        room, events = await rooms.join("sender", options)
-        _, heard = await rooms.join("listener")
-        reconnecting = asyncio.Event()
-        room.on("reconnecting", reconnecting.set)
-        async with microphone(room, 900):
-            track, *_ = await heard.wait("track_subscribed")
-            stream = rtc.AudioStream(track)
-            await Ear(stream).wait_for_tone(900)
-            await room.local_participant.publish_data("0")
-            relay.blocked = True
-            for number in range(1, 10):
-                await room.local_participant.publish_data(str(number))
-            # Long before the server does: that takes ten seconds without consent, and five more.
-            await within(reconnecting.wait(), 30)
-            assert relay.dropped > 0
-            assert Trigger.MEDIA_SILENT.value in caplog.text
-            relay.blocked = False
-            for number in range(10, 20):
-                await within(room.local_participant.publish_data(str(number)))
-            await events.wait("reconnected")
-            await heard.wait("data_received", count=20)
-            assert [int(packet.data) for (packet,) in heard.of("data_received")] == list(range(20))
-            await Ear(stream).wait_for_tone(900)
-            await stream.aclose()
-            for happened in (events, heard):
-                assert happened.names("track_unsubscribed", "participant_disconnected") == []
-        await rooms.leave()
+        await media_dies_and_is_revived(server, relay, caplog, single=single)
 
 
 _SERVER_PROGRAM = """

@@ -33,7 +33,8 @@ class RoomServer:
     api_key: str = API_KEY
     api_secret: str = API_SECRET
     pid: int = 0
-    """Of its process, when it has one of its own."""
+    """Of its process, when it has one of its own; so is this: where media is received."""
+    udp_port: int = 0
 
     def token(self, identity: str, room: str, *, kind: str = "standard", **grants: object) -> str:
         """A token that joins `room`; `grants` are VideoGrants fields."""
@@ -56,7 +57,7 @@ bind_addresses: ["{address}"]
 rtc:
   tcp_port: {tcp_port}
   udp_port: {udp_port}
-  node_ip: "{address}"
+  node_ip: "{node_ip}"
   enable_loopback_candidate: true
   interfaces:
     includes: [lo]
@@ -70,11 +71,12 @@ logging:
 
 @contextlib.contextmanager
 def livekit_server(
-    log: Path, more: str = "", rtc: str = "", address: str = "127.0.0.1"
+    log: Path, more: str = "", rtc: str = "", address: str = "127.0.0.1", node_ip: str = ""
 ) -> Iterator[RoomServer]:
     """Run livekit-server on loopback until the block ends; its output goes to `log`. `more` is YAML to be added, `rtc`
-    lines of its section of that name."""
-    with _serving("livekit-server", [livekit_server_binary()], log, more, rtc, address) as server:
+    lines of its section of that name. `node_ip`: what clients are told in place of `address`."""
+    command = [livekit_server_binary()]
+    with _serving("livekit-server", command, log, more, rtc, address, node_ip) as server:
         yield server
 
 
@@ -90,13 +92,20 @@ def greenroom_server(
 
 @contextlib.contextmanager
 def _serving(
-    name: str, command: Sequence[str | Path], log: Path, more: str, rtc: str, address: str
+    name: str,
+    command: Sequence[str | Path],
+    log: Path,
+    more: str,
+    rtc: str,
+    address: str,
+    node_ip: str = "",
 ) -> Iterator[RoomServer]:
-    port = free_port()
+    port, udp_port = free_port(), free_port(socket.SOCK_DGRAM)
     config = _LIVEKIT_CONFIG.format(
         port=port,
         tcp_port=free_port(),
-        udp_port=free_port(socket.SOCK_DGRAM),
+        udp_port=udp_port,
+        node_ip=node_ip or address,
         key=API_KEY,
         secret=API_SECRET,
         rtc=rtc,
@@ -109,7 +118,7 @@ def _serving(
         )
         try:
             _wait_until_healthy(f"http://{host}:{port}/", process, log)
-            yield RoomServer(name, f"ws://{host}:{port}", pid=process.pid)
+            yield RoomServer(name, f"ws://{host}:{port}", pid=process.pid, udp_port=udp_port)
         finally:
             process.terminate()
             try:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from reconnect_cases import *  # noqa: F403 - the tests
+from reconnect_cases import media_dies_and_is_revived
 from room_tools import Ear, Rooms, microphone, within
 from tcp_proxy import TcpProxy
+from udp_relay import RELAY_ADDRESS, UdpRelay
 
 from livekit import api, rtc
 from livekit.rtc.room import proto_room
 
 from .peers import official_sdk_python
-from .servers import RoomServer
+from .servers import RoomServer, greenroom_server, livekit_server
 
 _PROGRAM = Path(__file__).parent / "reconnect_program.py"
 _LIMIT_S = 40.0
@@ -25,6 +30,49 @@ _LIMIT_S = 40.0
 @pytest.fixture
 def server(livekit: RoomServer) -> RoomServer:
     return livekit
+
+
+@pytest.mark.parametrize("single", [True, False], ids=["one", "two"])
+async def test_a_dead_media_path_to_livekit_server_is_revived_by_an_ice_restart(
+    nothing_left: None, caplog: pytest.LogCaptureFixture, tmp_path: Path, single: bool
+) -> None:
+    with livekit_server(tmp_path / "output.log", node_ip=RELAY_ADDRESS) as server:
+        async with UdpRelay(server.udp_port) as relay:
+            await media_dies_and_is_revived(server, relay, caplog, single=single)
+
+
+async def test_a_livekit_server_that_is_killed_and_started_again(nothing_left: None, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as servers:
+        first = servers.enter_context(livekit_server(tmp_path / "first.log"))
+        async with TcpProxy(first.url) as proxy:
+            rooms = Rooms(_Behind(proxy, first))
+            (a, a_events), (_, b_events) = await rooms.join("a"), await rooms.join("b")
+            old_room = await a.sid
+            async with microphone(a, 900) as (publication, _):
+                await b_events.wait("track_subscribed")
+                old_track = publication.sid
+                os.kill(first.pid, signal.SIGKILL)
+                await a_events.wait("reconnecting")
+                sending = asyncio.ensure_future(a.local_participant.publish_data("0"))
+                proxy.lead_to(servers.enter_context(livekit_server(tmp_path / "second.log")).url)
+                await asyncio.gather(a_events.wait("reconnected"), b_events.wait("reconnected"))
+                await within(sending)
+                assert a_events.of("local_track_republished") == [(publication, old_track)]
+                assert await a.sid != old_room
+                track, *_ = await b_events.wait("track_subscribed", count=2)
+                stream = rtc.AudioStream(track)
+                await Ear(stream).wait_for_tone(900)
+                await stream.aclose()
+                for events in (a_events, b_events):
+                    assert events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
+                await rooms.leave()
+
+
+class _Behind:
+    """A server as seen through the proxy."""
+
+    def __init__(self, proxy: TcpProxy, server: RoomServer) -> None:
+        self.url, self.token = proxy.url, server.token
 
 
 class OfficialClient:
@@ -48,30 +96,57 @@ class OfficialClient:
         await self._process.stdin.drain()
 
 
+@contextlib.asynccontextmanager
+async def official_client(url: str, rooms: Rooms) -> AsyncIterator[OfficialClient]:
+    """It has joined and publishes; the others of the room leave with it."""
+    process = await asyncio.create_subprocess_exec(
+        official_sdk_python(), _PROGRAM, url, rooms.token("official"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        client = OfficialClient(process)
+        await client.wait("ready")
+        yield client
+    finally:
+        await rooms.leave()
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except asyncio.TimeoutError:
+            process.kill()
+            await process.wait()
+
+
 @pytest.fixture
 async def official(
     nothing_left: None, embedded: RoomServer
 ) -> AsyncIterator[tuple[OfficialClient, TcpProxy, Rooms]]:
     """The official SDK behind a proxy, in a room of the embedded server that we can join too."""
     rooms = Rooms(embedded)
-    async with TcpProxy(embedded.url) as proxy:
-        process = await asyncio.create_subprocess_exec(
-            official_sdk_python(), _PROGRAM, proxy.url, rooms.token("official"),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            client = OfficialClient(process)
-            await client.wait("ready")
-            yield client, proxy, rooms
-        finally:
-            await rooms.leave()
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                await asyncio.wait_for(process.wait(), 10)
-            except asyncio.TimeoutError:
-                process.kill()
-                await process.wait()
+    async with TcpProxy(embedded.url) as proxy, official_client(proxy.url, rooms) as client:
+        yield client, proxy, rooms
+
+
+async def test_the_official_sdk_finds_a_server_that_is_killed_and_started_again(
+    nothing_left: None, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as servers:
+        first = servers.enter_context(greenroom_server(tmp_path / "first.log"))
+        async with TcpProxy(first.url) as proxy:
+            rooms = Rooms(_Behind(proxy, first))
+            _, events = await rooms.join("us")
+            async with official_client(proxy.url, rooms) as client:
+                await events.wait("track_subscribed")
+                os.kill(first.pid, signal.SIGKILL)
+                await client.wait("reconnecting")
+                proxy.lead_to(servers.enter_context(greenroom_server(tmp_path / "second.log")).url)
+                await client.wait("reconnected")
+                assert client.events.count("local_track_republished") == 1
+                track, *_ = await events.wait("track_subscribed", count=2)
+                stream = rtc.AudioStream(track)
+                await Ear(stream).wait_for_tone(600)
+                await stream.aclose()
 
 
 async def test_the_official_sdk_resumes_on_the_embedded_server(
