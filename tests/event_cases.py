@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from livekit.protocol import models
 from room_cases import rooms as rooms
-from room_tools import LIMIT_S, Ear, Rooms, camera, microphone, within
+from room_tools import GREEN, LIMIT_S, Ear, Rooms, camera, microphone, wait_for_picture, within
 
 from greenroom.client.errors import LimitExceededError, NotAllowedError, RoomFullError
 from livekit import api, rtc
@@ -176,6 +176,20 @@ async def test_receiving_and_data_are_revoked_and_given_back(rooms: Rooms, admin
         await stream.aclose()
         await within(room.local_participant.publish_data("yes"))
     assert own.names("track_unpublished") == []
+
+
+@pytest.mark.parametrize("single", [True, False], ids=["one", "two"])
+async def test_tracks_of_one_stream_are_told_apart(rooms: Rooms, admin: Admin, single: bool) -> None:
+    await admin.create(sync_streams=True)
+    publisher, _ = await rooms.join("publisher")
+    _, events = await rooms.join("viewer", rtc.RoomOptions(single_peer_connection=single))
+    async with microphone(publisher), camera(publisher, GREEN):
+        await events.wait("track_subscribed", count=2)
+        tracks = {publication.source: track for track, publication, _ in events.of("track_subscribed")}
+        sound, picture = rtc.AudioStream(tracks[MICROPHONE]), rtc.VideoStream(tracks[CAMERA])
+        await Ear(sound).wait_for_tone(1000)
+        await wait_for_picture(picture, GREEN)
+        await asyncio.gather(sound.aclose(), picture.aclose())
 
 
 async def test_room_metadata_and_counts(rooms: Rooms, admin: Admin) -> None:

@@ -171,6 +171,8 @@ class ServerConfig:
     """Per room, when the token's roomConfig does not say; 0 means no limit."""
     room_presets: Mapping[str, RoomConfiguration] = field(default_factory=dict)
     """Settings of rooms by name, for CreateRoom's `room_preset` and a token's `roomPreset`."""
+    sync_streams: bool = False
+    """Tell clients which tracks of a publisher belong together, so that they play them in time; rooms may ask for it."""
     remote_unmute: bool = False
     """Let the server's API unmute tracks."""
     update_interval_s: float = 0.25

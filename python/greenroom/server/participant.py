@@ -128,6 +128,12 @@ class Participant:
         return self.subscriber if self.subscriber_primary else self.publisher
 
     @property
+    def syncs_streams(self) -> bool:
+        """Whether it is told that tracks belong to one stream; as on livekit-server, Firefox is not."""
+        is_firefox = self.client.browser.lower() == "firefox"
+        return self.room.sync_streams and self.protocol > 9 and not is_firefox
+
+    @property
     def is_agent(self) -> bool:
         return self.kind == models.ParticipantInfo.Kind.AGENT or self.permission.agent
 

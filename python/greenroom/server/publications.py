@@ -78,6 +78,11 @@ class Publication:
     def stream_id(self) -> str:
         return f"{self.publisher.sid}|{self.sid}"
 
+    @property
+    def synced_stream_id(self) -> str:
+        """The same for all tracks that belong together: camera and microphone, the two of a shared screen."""
+        return f"{self.publisher.sid}|{self.info.stream}"
+
     def section(self) -> PublishedSection:
         """What the answer to the publisher has to say about this track."""
         codecs = self.request.simulcast_codecs

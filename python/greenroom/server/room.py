@@ -70,6 +70,7 @@ class Room:
         self.max_participants = settings.max_participants or config.max_participants
         self.empty_timeout_s = settings.empty_timeout or config.empty_timeout_s
         self.departure_timeout_s = settings.departure_timeout or config.departure_timeout_s
+        self.sync_streams = settings.sync_streams or config.sync_streams
         self.created_at_ms = time.time_ns() // 1_000_000
         self.closed = False
         self.ways = Ways(config.ice_servers, has_tcp=plane.has_tcp)

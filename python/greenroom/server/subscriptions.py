@@ -32,8 +32,9 @@ _LAYER_TOLERANCE = 0.9
 class Subscription:
     """One track on its way to one participant; it has a down track once the client answered the offer."""
 
-    def __init__(self, publication: Publication, states: StreamStates) -> None:
+    def __init__(self, publication: Publication, states: StreamStates, *, synced: bool = False) -> None:
         self.publication = publication
+        self.stream_id = publication.synced_stream_id if synced else publication.stream_id
         self._states = states
         self.mid = ""
         self.ssrc = 0
@@ -157,7 +158,7 @@ class Subscriptions:
         self._participant.send(messages.SignalResponse(subscription_permission_update=update))
 
     def _subscribe(self, publication: Publication) -> None:
-        subscription = Subscription(publication, self._states)
+        subscription = Subscription(publication, self._states, synced=self._participant.syncs_streams)
         self._active[publication.sid] = subscription
         self._participant.subscriber.add(subscription)
 
@@ -265,7 +266,7 @@ def offered_track(subscription: Subscription | None) -> OfferedTrack | None:
         return None
     publication = subscription.publication
     return OfferedTrack(
-        stream_id=publication.stream_id,
+        stream_id=subscription.stream_id,
         track_sid=publication.sid,
         ssrc=subscription.ssrc,
         rtx_ssrc=subscription.rtx_ssrc,

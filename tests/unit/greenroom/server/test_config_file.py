@@ -62,6 +62,7 @@ SET = {
         frozenset({"room_started"}),
     ),
     "prometheus: {port: 9000, username: a, password: b}": ("prometheus.port", 9000),
+    "room: {sync_streams: true}": ("sync_streams", True),
     "prometheus_port: 9001": ("prometheus.port", 9001),
     "tls: {cert_file: c, key_file: k}": ("tls.key_file", "k"),
 }

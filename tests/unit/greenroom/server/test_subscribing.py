@@ -79,6 +79,26 @@ async def test_answer_binds_the_track(harness: Harness) -> None:
     assert rated == {anna.sid, bob.sid}
 
 
+@pytest.mark.parametrize(
+    ("sdk", "together"),
+    [({}, True), ({"browser": "Firefox"}, False), ({"protocol": "9"}, False)],
+    ids=["current", "Firefox", "old"],
+)
+async def test_tracks_that_belong_together_are_one_stream_where_the_room_wants_it(
+    sdk: dict[str, str], together: bool
+) -> None:
+    async with Harness(sync_streams=True) as harness:
+        anna = await harness.join("anna")
+        anna.activate()
+        sids = [await anna.publish("m"), await anna.publish("c", "video")]
+        bob = await harness.join("bob", query=sdk)
+        msids = [media.msid for media in parse((await bob.expect("offer")).sdp).media[1:]]
+    streams = ["camera", "camera"] if together else sids
+    assert {(m.stream_id, m.track_id) for m in msids} == {
+        (f"{anna.sid}|{stream}", sid) for stream, sid in zip(streams, sids, strict=True)
+    }
+
+
 async def test_publisher_hears_of_the_first_subscriber_once(harness: Harness) -> None:
     anna, sid = await published(harness, "video")
 
