@@ -2,8 +2,9 @@
 
 usage: PYTHON events_program.py URL TOKEN
 
-Publishes a tone, prints one JSON line per event with the short form of its arguments, and leaves when its standard
-input closes or it is disconnected. Uses only what both SDKs have.
+Publishes a tone, answers each data packet with what it said, and prints one JSON line per event with the short form of
+its arguments. Each line it reads is an order: `metadata` or `name` and the new one, `simulate` and the number of a
+scenario, `unpublish`. Leaves when its standard input closes or it is disconnected. Uses only what both SDKs have.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from livekit import rtc
 RATE_HZ = 48_000
 EVENTS = (
     "participant_connected", "participant_disconnected", "participant_active", "local_track_published",
-    "local_track_unpublished", "local_track_subscribed", "track_published", "track_unpublished", "track_subscribed",
-    "track_unsubscribed", "track_muted", "track_unmuted", "active_speakers_changed", "room_metadata_changed",
-    "participant_metadata_changed", "participant_name_changed", "participant_attributes_changed",
-    "participant_permissions_changed", "connection_quality_changed", "data_received", "connection_state_changed",
-    "disconnected", "reconnecting", "reconnected", "room_updated", "token_refreshed", "track_subscription_failed",
+    "local_track_unpublished", "local_track_republished", "local_track_subscribed", "track_published",
+    "track_unpublished", "track_subscribed", "track_unsubscribed", "track_muted", "track_unmuted",
+    "active_speakers_changed", "room_metadata_changed", "participant_metadata_changed",
+    "participant_name_changed", "participant_attributes_changed", "participant_permissions_changed",
+    "connection_quality_changed", "data_received", "connection_state_changed", "disconnected", "reconnecting",
+    "reconnected", "room_updated", "token_refreshed", "track_subscription_failed",
 )  # fmt: skip
 
 
@@ -57,9 +59,17 @@ async def play(source: rtc.AudioSource) -> None:
 async def main(url: str, token: str) -> None:
     room = rtc.Room()
     ended = asyncio.Event()
+    answers: set[asyncio.Task[None]] = set()
+
+    def answer(packet: rtc.DataPacket) -> None:
+        task = asyncio.ensure_future(room.local_participant.publish_data(packet.data))
+        answers.add(task)
+        task.add_done_callback(answers.discard)
+
     for event in EVENTS:
         room.on(event, lambda *args, event=event: tell(event, *args))
     room.on("disconnected", lambda *_: ended.set())
+    room.on("data_received", answer)
     await room.connect(url, token)
     source = rtc.AudioSource(RATE_HZ, 1, 200)
     playing = asyncio.ensure_future(play(source))
@@ -75,6 +85,7 @@ async def main(url: str, token: str) -> None:
     known = {
         "metadata": local.set_metadata,
         "name": local.set_name,
+        "simulate": lambda number: room.simulate_scenario(int(number)),
         "unpublish": lambda _: local.unpublish_track(publication.sid),
     }
     while not ended.is_set():

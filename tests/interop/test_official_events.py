@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from event_cases import Admin
@@ -15,48 +11,8 @@ from room_tools import Rooms, microphone, within
 
 from livekit import api, rtc
 
-from .peers import official_sdk_python
+from .official import OfficialClient, official_client
 from .servers import RoomServer
-
-_PROGRAM = Path(__file__).parent / "events_program.py"
-_LIMIT_S = 20.0
-_Event = tuple[str, list[Any]]
-
-
-class OfficialClient:
-    """The official SDK in its own process: what it tells, in order, and what it is asked to do."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.events: list[_Event] = []
-
-    async def until(self, matches: Callable[[_Event], bool], what: str) -> _Event:
-        """Read what it tells until something matches; the past included."""
-        for event in self.events:
-            if matches(event):
-                return event
-        assert self._process.stdout is not None
-        while True:
-            line = await asyncio.wait_for(self._process.stdout.readline(), _LIMIT_S)
-            assert line, f"it ended before {what}; it told {self.events}"
-            told = json.loads(line)
-            self.events.append((told["event"], told["args"]))
-            if matches(self.events[-1]):
-                return self.events[-1]
-
-    async def wait(self, name: str, *args: Any) -> _Event:
-        """Until this event came, with these arguments when some are given."""
-        return await self.until(
-            lambda event: event[0] == name and (not args or event[1] == list(args)), f"{name}{args}"
-        )
-
-    def names(self) -> list[str]:
-        return [name for name, _ in self.events]
-
-    async def order(self, text: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(text.encode() + b"\n")
-        await self._process.stdin.drain()
 
 
 @pytest.fixture(params=["embedded", "livekit"])
@@ -66,24 +22,14 @@ async def official(
     server = {"embedded": embedded, "livekit": livekit}[request.param]
     rooms = Rooms(server)
     token = rooms.token("official", can_update_own_metadata=True)
-    process = await asyncio.create_subprocess_exec(
-        official_sdk_python(), _PROGRAM, server.url, token,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
-            official = OfficialClient(process)
-            await official.wait("ready")
-            yield official, rooms, Admin(client.room, rooms.name)
-    finally:
-        await rooms.leave()
-        assert process.stdin is not None
-        process.stdin.close()
+    async with (
+        official_client(server.url, token) as client,
+        api.LiveKitAPI(server.url, server.api_key, server.api_secret) as admin,
+    ):
         try:
-            await asyncio.wait_for(process.wait(), 10)
-        except asyncio.TimeoutError:
-            process.kill()
-            await process.wait()
+            yield client, rooms, Admin(admin.room, rooms.name)
+        finally:
+            await rooms.leave()
 
 
 async def test_a_visit_as_the_official_sdk_sees_it(official: tuple[OfficialClient, Rooms, Admin]) -> None:

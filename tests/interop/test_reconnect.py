@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -20,11 +19,14 @@ from udp_relay import RELAY_ADDRESS, UdpRelay
 from livekit import api, rtc
 from livekit.rtc.room import proto_room
 
-from .peers import official_sdk_python
+from .official import OfficialClient, official_client
 from .servers import RoomServer, greenroom_server, livekit_server
 
-_PROGRAM = Path(__file__).parent / "reconnect_program.py"
-_LIMIT_S = 40.0
+_LIFE = {
+    "reconnecting", "reconnected", "disconnected", "participant_connected", "participant_disconnected",
+    "track_subscribed", "track_unsubscribed", "local_track_published", "local_track_unpublished",
+    "local_track_republished",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -75,47 +77,14 @@ class _Behind:
         self.url, self.token = proxy.url, server.token
 
 
-class OfficialClient:
-    """The official SDK in its own process."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.events: list[str] = []
-
-    async def wait(self, event: str) -> None:
-        """Read what it tells until this comes."""
-        assert self._process.stdout is not None
-        while event not in self.events:
-            line = await asyncio.wait_for(self._process.stdout.readline(), _LIMIT_S)
-            assert line, f"it ended before {event}; it told {self.events}"
-            self.events.append(json.loads(line)["event"])
-
-    async def simulate(self, kind: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{proto_room.SimulateScenarioKind.Value(kind)}\n".encode())
-        await self._process.stdin.drain()
-
-
 @contextlib.asynccontextmanager
-async def official_client(url: str, rooms: Rooms) -> AsyncIterator[OfficialClient]:
+async def official_client_in(rooms: Rooms, url: str) -> AsyncIterator[OfficialClient]:
     """It has joined and publishes; the others of the room leave with it."""
-    process = await asyncio.create_subprocess_exec(
-        official_sdk_python(), _PROGRAM, url, rooms.token("official"),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        client = OfficialClient(process)
-        await client.wait("ready")
-        yield client
-    finally:
-        await rooms.leave()
-        assert process.stdin is not None
-        process.stdin.close()
+    async with official_client(url, rooms.token("official")) as client:
         try:
-            await asyncio.wait_for(process.wait(), 10)
-        except asyncio.TimeoutError:
-            process.kill()
-            await process.wait()
+            yield client
+        finally:
+            await rooms.leave()
 
 
 @pytest.fixture
@@ -124,7 +93,7 @@ async def official(
 ) -> AsyncIterator[tuple[OfficialClient, TcpProxy, Rooms]]:
     """The official SDK behind a proxy, in a room of the embedded server that we can join too."""
     rooms = Rooms(embedded)
-    async with TcpProxy(embedded.url) as proxy, official_client(proxy.url, rooms) as client:
+    async with TcpProxy(embedded.url) as proxy, official_client_in(rooms, proxy.url) as client:
         yield client, proxy, rooms
 
 
@@ -136,13 +105,13 @@ async def test_the_official_sdk_finds_a_server_that_is_killed_and_started_again(
         async with TcpProxy(first.url) as proxy:
             rooms = Rooms(_Behind(proxy, first))
             _, events = await rooms.join("us")
-            async with official_client(proxy.url, rooms) as client:
+            async with official_client_in(rooms, proxy.url) as client:
                 await events.wait("track_subscribed")
                 os.kill(first.pid, signal.SIGKILL)
                 await client.wait("reconnecting")
                 proxy.lead_to(servers.enter_context(greenroom_server(tmp_path / "second.log")).url)
                 await client.wait("reconnected")
-                assert client.events.count("local_track_republished") == 1
+                assert client.names().count("local_track_republished") == 1
                 track, *_ = await events.wait("track_subscribed", count=2)
                 stream = rtc.AudioStream(track)
                 await Ear(stream).wait_for_tone(600)
@@ -165,8 +134,7 @@ async def test_the_official_sdk_resumes_on_the_embedded_server(
         await stream.aclose()
         await within(room.local_participant.publish_data("after"))
         await events.wait("data_received", lambda packet: packet.data == b"after")
-        since = [event for event in client.events[told:] if event != "active_speakers_changed"]
-        assert since == ["reconnecting", "reconnected"]
+        assert [name for name in client.names()[told:] if name in _LIFE] == ["reconnecting", "reconnected"]
         leaving = {"track_unsubscribed", "participant_disconnected", "track_published", "track_unpublished"}
         assert leaving.isdisjoint(name for name, _ in events.all[heard:]), "a resume is not seen by others"
 
@@ -183,10 +151,10 @@ async def test_the_official_sdk_restarts_when_its_session_is_gone(
     await proxy.reached(before + 2)  # the resume and its validation, or the next attempt: it starts anew now
     proxy.refusing = False
     await client.wait("reconnected")
-    assert "local_track_republished" in client.events
+    assert "local_track_republished" in client.names()
     await events.wait("track_subscribed", count=2)
     assert room.remote_participants["official"].track_publications
-    assert client.events.count("reconnecting") == 1
+    assert client.names().count("reconnecting") == 1
 
 
 async def test_data_of_a_server_sdk_reaches_the_official_sdk(
@@ -230,10 +198,10 @@ async def test_failures_that_the_official_sdk_simulates_on_the_embedded_server(
     _, events = await rooms.join("us")
     await events.wait("track_subscribed")
     client.events.clear()
-    await client.simulate(kind)
+    await client.order(f"simulate {proto_room.SimulateScenarioKind.Value(kind)}")
     await client.wait(expected[-1])
     life = {*_RESTARTED, "disconnected"} if kind != "SIMULATE_SPEAKER" else {"active_speakers_changed"}
-    assert [event for event in client.events if event in life] == expected
+    assert [event for event in client.names() if event in life] == expected
     if expected[-1] == "reconnected":
         track, *_ = await events.wait("track_subscribed", count=2 if expected is _RESTARTED else 1)
         audible = rtc.AudioStream(track)
