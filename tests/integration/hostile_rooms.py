@@ -16,12 +16,6 @@ from livekit import rtc
 _MESSAGES = 40
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[greenroom.Server]:
-    async with greenroom.Server() as server:
-        yield server
-
-
 class Honest:
     """Two participants that were there before the attack."""
 
@@ -48,15 +42,6 @@ class Honest:
         for room, events in self._sides:
             assert room.isconnected()
             assert events.names("disconnected", "reconnecting", "reconnected") == []
-
-
-@pytest.fixture
-async def rooms(server: greenroom.Server) -> AsyncIterator[Rooms]:
-    rooms = Rooms(server)
-    try:
-        yield rooms
-    finally:
-        await rooms.leave()
 
 
 @pytest.fixture

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from bulk_cases import *  # noqa: F403 - the tests
 from room_tools import Events, Rooms, microphone, within
 
-import greenroom
 from livekit import rtc
 
 Code = rtc.RpcError.ErrorCode
 
 
-@pytest.fixture
-async def rooms(nothing_left: None) -> AsyncIterator[Rooms]:
-    async with greenroom.Server() as server:
-        rooms = Rooms(server)
-        yield rooms
-        await rooms.leave()
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 async def pair(rooms: Rooms) -> tuple[rtc.Room, Events, rtc.Room, Events]:

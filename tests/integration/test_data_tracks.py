@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from room_tools import Events, Rooms, within
 
-import greenroom
 from livekit import rtc
 
-
-@pytest.fixture
-async def rooms(nothing_left: None) -> AsyncIterator[Rooms]:
-    async with greenroom.Server() as server:
-        rooms = Rooms(server)
-        yield rooms
-        await rooms.leave()
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 async def pair(rooms: Rooms) -> tuple[rtc.Room, Events, rtc.Room, Events]:

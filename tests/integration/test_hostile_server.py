@@ -258,21 +258,6 @@ async def _pass_on(source: object, target: object) -> None:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[greenroom.Server]:
-    async with greenroom.Server() as server:
-        yield server
-
-
-@pytest.fixture
-async def rooms(server: greenroom.Server) -> AsyncIterator[Rooms]:
-    rooms = Rooms(server)
-    try:
-        yield rooms
-    finally:
-        await rooms.leave()
-
-
-@pytest.fixture
 async def relay(server: greenroom.Server) -> AsyncIterator[tuple[Relay, str]]:
     relay = Relay(server)
     application = web.Application()

@@ -31,13 +31,6 @@ async def server(nothing_left: None) -> AsyncIterator[greenroom.Server]:
         yield server
 
 
-@pytest.fixture
-async def rooms(server: greenroom.Server) -> AsyncIterator[Rooms]:
-    rooms = Rooms(server)
-    yield rooms
-    await rooms.leave()
-
-
 def claims(**changes: Any) -> str:
     import jwt
 

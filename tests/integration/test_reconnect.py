@@ -19,12 +19,6 @@ import greenroom.server.tokens
 from livekit import rtc
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[greenroom.Server]:
-    async with greenroom.Server() as server:
-        yield server
-
-
 @pytest.mark.parametrize("single", [True, False], ids=["one", "two"])
 async def test_a_dead_media_path_is_noticed_and_revived_by_an_ice_restart(
     nothing_left: None, caplog: pytest.LogCaptureFixture, single: bool

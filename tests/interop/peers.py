@@ -94,28 +94,33 @@ def _agents_without_sdk(python: Path) -> Path:
     return folder
 
 
-def node_sdk_folder() -> Path:
-    """A folder with the official SDK for Node installed; makes it when it is not cached."""
-    directory = _CACHE / f"rtc-node-{NODE_SDK_VERSION}"
+def _node_modules(name: str, *packages: str) -> Path:
+    """A folder with these packages installed; makes it when it is not cached."""
+    directory = _CACHE / name
     complete = directory / "complete"
     if complete.exists():
         return directory
     if shutil.which("npm") is None:
-        _unavailable("the SDK for Node can't be installed: no npm on PATH (apt-get install npm)")
-    directory.mkdir(parents=True, exist_ok=True)
+        _unavailable(f"{packages[0]} can't be installed: no npm on PATH (apt-get install npm)")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
     (directory / "package.json").write_text('{"private": true}')
-    package = f"@livekit/rtc-node@{NODE_SDK_VERSION}"
     installed = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", package],
+        ["npm", "install", "--no-audit", "--no-fund", *packages],
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     if installed.returncode != 0:
-        _unavailable(f"npm install {package} failed:\n{installed.stderr[-2000:]}")
+        _unavailable(f"npm install {' '.join(packages)} failed:\n{installed.stderr[-2000:]}")
     complete.touch()
     return directory
+
+
+def node_sdk_folder() -> Path:
+    """A folder with the official SDK for Node installed."""
+    return _node_modules(f"rtc-node-{NODE_SDK_VERSION}", f"@livekit/rtc-node@{NODE_SDK_VERSION}")
 
 
 def go_peer_binary() -> Path:
@@ -161,19 +166,6 @@ def chromium_binary() -> Path:
 
 
 def livekit_client_modules() -> Path:
-    """A node_modules folder with livekit-client, and playwright-core to drive a browser; made when it is not cached."""
-    directory = _CACHE / f"livekit-client-{LIVEKIT_CLIENT_VERSION}"
-    complete = directory / "complete"
-    if complete.exists():
-        return directory / "node_modules"
-    if shutil.which("npm") is None:
-        _unavailable("livekit-client can't be installed: no npm on PATH (apt-get install npm)")
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    packages = [f"livekit-client@{LIVEKIT_CLIENT_VERSION}", f"playwright-core@{PLAYWRIGHT_VERSION}"]
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
-    installed = subprocess.run(command, capture_output=True, text=True, timeout=900)
-    if installed.returncode != 0:
-        _unavailable(f"npm install {' '.join(packages)} failed:\n{installed.stderr[-2000:]}")
-    complete.touch()
-    return directory / "node_modules"
+    """A node_modules folder with livekit-client, and playwright-core to drive a browser."""
+    packages = f"livekit-client@{LIVEKIT_CLIENT_VERSION}", f"playwright-core@{PLAYWRIGHT_VERSION}"
+    return _node_modules(f"livekit-client-{LIVEKIT_CLIENT_VERSION}", *packages) / "node_modules"
