@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .peers import sdk_python
 from .room_program import QUARTERS_RGB, RELIABLE_MESSAGES, TONE_AMPLITUDE, TONE_HZ
 from .servers import RoomServer
+from .two_programs import run_both
 
 _PROGRAM = Path(__file__).parent / "encryption_program.py"
 _CELLS = [
@@ -28,16 +27,6 @@ _CELLS = [
 """Through each server every direction with every codec, kind of keys and derivation; over both, every two of these together."""
 
 
-def _start(sdk: str, role: str, server: RoomServer, room: str, codec: str, how: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sdk_python(sdk), _PROGRAM, role, server.url, server.token(role, room), codec, how],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.fixture(scope="module", params=_CELLS, ids=lambda cell: "-".join(cell))
 def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the subscriber of one cell received."""
@@ -45,20 +34,12 @@ def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
     server: RoomServer = request.getfixturevalue(server_name)
     room = f"encrypted-{uuid.uuid4().hex[:8]}"
     how = json.dumps({"keys": keys, "derivation": derivation, "spelling": spelling})
-    publisher = _start(publisher_sdk, "publish", server, room, codec, how)
-    subscriber = _start(subscriber_sdk, "subscribe", server, room, codec, how)
-    try:
-        out, err = subscriber.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        subscriber.kill()
-        out, err = subscriber.communicate()
-    _, publisher_err = publisher.communicate(input="", timeout=15)
-    lines = out.splitlines()
-    if subscriber.returncode != 0 or len(lines) != 2:
-        pytest.fail(
-            f"subscriber ended with {subscriber.returncode}:\n{err[-4000:]}\npublisher:\n{publisher_err[-4000:]}"
-        )
-    result: dict[str, Any] = json.loads(lines[1])
+    result, _ = run_both(
+        _PROGRAM,
+        (publisher_sdk, "publish", server.url, server.token("publish", room), codec, how),
+        (subscriber_sdk, "subscribe", server.url, server.token("subscribe", room), codec, how),
+        limit_s=60,
+    )
     result["keys"] = keys
     return result
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .peers import sdk_python
 from .room_program import QUARTERS_RGB, RELIABLE_MESSAGES, TONE_AMPLITUDE, TONE_HZ
 from .servers import RoomServer
+from .two_programs import run_both
 
 _PROGRAM = Path(__file__).parent / "room_program.py"
 _PAIRS = [
@@ -36,46 +34,19 @@ _CELLS = [
 ]
 
 
-def _start(sdk: str, role: str, server: RoomServer, room: str, *arguments: str) -> subprocess.Popen[str]:
-    token = server.token(f"{role}-{sdk}", room)
-    return subprocess.Popen(
-        [sdk_python(sdk), _PROGRAM, role, server.url, token, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _run_session(
-    server: RoomServer, publisher_sdk: str, subscriber_sdk: str, *arguments: str
-) -> dict[str, Any]:
-    room = f"interop-{uuid.uuid4().hex[:8]}"
-    publisher = _start(publisher_sdk, "publish", server, room, *arguments)
-    subscriber = _start(subscriber_sdk, "subscribe", server, room, *arguments)
-    try:
-        out, err = subscriber.communicate(timeout=45)
-    except subprocess.TimeoutExpired:
-        subscriber.kill()
-        out, err = subscriber.communicate()
-    _, publisher_err = publisher.communicate(input="", timeout=15)
-    lines = out.splitlines()
-    if subscriber.returncode != 0 or len(lines) != 2:
-        pytest.fail(
-            f"subscriber ended with {subscriber.returncode}:\n{err[-4000:]}\npublisher:\n{publisher_err[-4000:]}"
-        )
-    result: dict[str, Any] = json.loads(lines[1])
-    result["publisher_exit"] = publisher.returncode
-    result["publisher_identity"] = f"publish-{publisher_sdk}"
-    return result
-
-
 @pytest.fixture(scope="module", params=_CELLS, ids=lambda cell: "-".join(cell))
 def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the subscriber of one cell received."""
-    server_name, *arguments = request.param
+    server_name, publisher_sdk, subscriber_sdk, *how = request.param
     server: RoomServer = request.getfixturevalue(server_name)
-    return _run_session(server, *arguments)
+    room, publisher = f"interop-{uuid.uuid4().hex[:8]}", f"publish-{publisher_sdk}"
+    result, publisher_exit = run_both(
+        _PROGRAM,
+        (publisher_sdk, "publish", server.url, server.token(publisher, room), *how),
+        (subscriber_sdk, "subscribe", server.url, server.token(f"subscribe-{subscriber_sdk}", room), *how),
+        limit_s=45,
+    )
+    return {**result, "publisher_exit": publisher_exit, "publisher_identity": publisher}
 
 
 @pytest.mark.timeout(900)

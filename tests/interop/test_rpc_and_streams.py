@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,8 @@ from typing import Any
 import pytest
 
 from .call_program import BLOB, LONG_TEXT
-from .peers import sdk_python
 from .servers import RoomServer
+from .two_programs import run_both
 
 _PROGRAM = Path(__file__).parent / "call_program.py"
 _CELLS = [
@@ -27,38 +24,20 @@ _CELLS = [
 ]
 
 
-def _start(sdk: str, role: str, server: RoomServer, room: str) -> subprocess.Popen[str]:
-    environment = dict(os.environ)
-    if sdk == "official":
-        environment.pop("PYTHONPATH", None)
-    return subprocess.Popen(
-        [sdk_python(sdk), _PROGRAM, role, server.url, server.token(f"{role}-{sdk}", room, agent=True)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.fixture(scope="module", params=_CELLS, ids=lambda cell: "-".join(cell))
 def told(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the caller of one cell got back."""
     server_name, caller_sdk, server_sdk = request.param
     server: RoomServer = request.getfixturevalue(server_name)
     room = f"calls-{uuid.uuid4().hex[:8]}"
-    serving, caller = _start(server_sdk, "serve", server, room), _start(caller_sdk, "call", server, room)
-    try:
-        out, err = caller.communicate(timeout=50)
-    except subprocess.TimeoutExpired:
-        caller.kill()
-        out, err = caller.communicate()
-    _, serving_err = serving.communicate(input="", timeout=15)
-    if caller.returncode != 0:
-        pytest.fail(f"caller ended with {caller.returncode}:\n{err[-4000:]}\nserving:\n{serving_err[-4000:]}")
-    result: dict[str, Any] = json.loads(out)
-    result["caller"], result["server"] = f"call-{caller_sdk}", f"serve-{server_sdk}"
-    return result
+    answering, calling = f"serve-{server_sdk}", f"call-{caller_sdk}"
+    result, _ = run_both(
+        _PROGRAM,
+        (server_sdk, "serve", server.url, server.token(answering, room, agent=True)),
+        (caller_sdk, "call", server.url, server.token(calling, room, agent=True)),
+        limit_s=50,
+    )
+    return {**result, "caller": calling, "server": answering}
 
 
 @pytest.mark.timeout(900)
