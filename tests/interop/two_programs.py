@@ -43,7 +43,8 @@ def run_both(
     _, others_err = other.communicate(input="", timeout=_LEAVE_LIMIT_S)
     if one.returncode != 0 or not out:
         pytest.fail(
-            f"{doing[:2]} ended with {one.returncode}:\n{err[-4000:]}\n{there[:2]}:\n{others_err[-4000:]}"
+            f"{doing[:2]} ended with {one.returncode} and printed {out!r}:\n{err[-4000:]}\n"
+            f"{there[:2]}:\n{others_err[-4000:]}"
         )
     result: dict[str, Any] = json.loads(out.splitlines()[-1])
     return result, other.returncode
