@@ -45,6 +45,7 @@ def test_a_small_load_arrives_whole(
     assert figures["loss_percent"] == 0
     assert 0 < figures["delay_ms_p50"] <= figures["delay_ms_p99"]
     assert figures["cpu_us_per_packet"] > 0
+    assert figures["generator_stall_ms"] > 0
     assert figures["joins_per_s"] > 0
 
 

@@ -62,6 +62,7 @@ fn measure(options: &Options) -> io::Result<String> {
     let own_cpu_s = process::cpu_s("self")? - own_before_s;
     let resident_kb = process::resident_kb(&options.pid)?.saturating_sub(resident_before_kb);
     let sent = world.packets_sent() - sent_before;
+    let stall = world.longest_step();
     let mut summary = world.summary();
     world.leave()?;
     world.run(Duration::from_millis(20)).ok();
@@ -90,6 +91,7 @@ fn measure(options: &Options) -> io::Result<String> {
         ("delay_ms_p50", p50),
         ("delay_ms_p99", p99),
         ("generator_cpu_percent", own_cpu_s / elapsed_s * 100.0),
+        ("generator_stall_ms", stall.as_secs_f64() * 1e3),
     ];
     let fields: Vec<String> = figures
         .iter()

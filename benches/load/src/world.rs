@@ -30,6 +30,7 @@ pub struct World {
     participants: Vec<Participant>,
     epoch: Instant,
     next_timers_at: Instant,
+    longest_step: Duration,
 }
 
 impl World {
@@ -43,6 +44,7 @@ impl World {
             participants: Vec::new(),
             epoch: now,
             next_timers_at: now,
+            longest_step: Duration::ZERO,
         })
     }
 
@@ -83,9 +85,16 @@ impl World {
     pub fn run(&mut self, time: Duration) -> io::Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
+            let began = Instant::now();
             self.step()?;
+            self.longest_step = self.longest_step.max(began.elapsed());
         }
         Ok(())
+    }
+
+    /// The longest time since `begin` in which nobody was served, in `run`: a delay up to that may be our own.
+    pub fn longest_step(&self) -> Duration {
+        self.longest_step
     }
 
     /// What all together are to receive.
@@ -123,6 +132,7 @@ impl World {
 
     /// Begins a measurement.
     pub fn begin(&mut self) {
+        self.longest_step = Duration::ZERO;
         for participant in &mut self.participants {
             participant.subscriber().reception.begin();
         }
