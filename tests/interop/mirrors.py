@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from room_tools import Ear, Events, wait_for_picture
+from room_tools import Ear, Events, wait_for_picture, within
 
 from livekit import rtc
 
-from .peers import go_peer_binary, node_sdk_folder, official_sdk_python
+from .peers import ended_well, go_peer_binary, node_sdk_folder, official_sdk_python
 from .servers import RoomServer
 
 _HERE = Path(__file__).parent
@@ -38,6 +38,10 @@ class Mirror:
 
     sdk: str
     process: asyncio.subprocess.Process
+
+    async def leaves(self) -> None:
+        """It ends of its own accord."""
+        assert ended_well(self.sdk, await within(self.process.wait()))
 
     @property
     def can_mute(self) -> bool:

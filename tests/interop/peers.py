@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -148,6 +149,11 @@ def go_peer_binary() -> Path:
 def sdk_python(name: str) -> Path:
     """The interpreter whose `livekit.rtc` is ours ("greenroom") or the official one ("official")."""
     return official_sdk_python() if name == "official" else Path(sys.executable)
+
+
+def ended_well(sdk: str, code: int) -> bool:
+    """The official SDK now and then aborts on a thread of its own while its process ends, when all has been said."""
+    return code == 0 or (sdk in ("official", "python") and code == -signal.SIGABRT)
 
 
 def chromium_binary() -> Path:

@@ -98,7 +98,7 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
 
         await local.publish_data(b"", topic="bye")
         await events.wait("participant_disconnected")
-        assert await within(peer.process.wait()) == 0
+        await peer.leaves()
     await room.disconnect()
 
 
@@ -146,5 +146,5 @@ async def test_pictures_and_restarts(
                 await seen.mirrored(_TONE_HZ, GREEN)
         await local.publish_data(b"", topic="bye")
         await events.wait("participant_disconnected", count=len(restarts) + 1)
-        assert await within(peer.process.wait()) == 0
+        await peer.leaves()
     await room.disconnect()

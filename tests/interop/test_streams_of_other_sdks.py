@@ -76,5 +76,5 @@ async def test_texts_and_files_go_both_ways(embedded: RoomServer, sdk: str, tmp_
             assert info.attributes == {**ATTRIBUTES, "seen": f"näme.bin {mime_type} {size}"}
 
         await local.publish_data(b"", topic="bye")
-        assert await within(peer.process.wait()) == 0
+        await peer.leaves()
     await room.disconnect()

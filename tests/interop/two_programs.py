@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from .peers import sdk_python
+from .peers import ended_well, sdk_python
 
 _LEAVE_LIMIT_S = 15
+_JOINED = {"joined": True}
+"""What programs may print before the rest."""
 
 
 def _start(program: Path, sdk: str, *arguments: str) -> subprocess.Popen[str]:
@@ -31,9 +33,9 @@ def _start(program: Path, sdk: str, *arguments: str) -> subprocess.Popen[str]:
 
 def run_both(
     program: Path, there: tuple[str, ...], doing: tuple[str, ...], limit_s: float
-) -> tuple[dict[str, Any], int]:
-    """What one prints at last, a JSON line, and how the other ended when its standard input was closed then. Of each: its
-    SDK, and the program's arguments. The test fails when the one has not ended well within the limit."""
+) -> tuple[dict[str, Any], bool]:
+    """What one prints at last, a JSON line, and whether the other ended well when its standard input was closed then. Of
+    each: its SDK, and the program's arguments. The test fails when the one has not ended well within the limit."""
     other, one = _start(program, *there), _start(program, *doing)
     try:
         out, err = one.communicate(timeout=limit_s)
@@ -41,10 +43,11 @@ def run_both(
         one.kill()
         out, err = one.communicate()
     _, others_err = other.communicate(input="", timeout=_LEAVE_LIMIT_S)
-    if one.returncode != 0 or not out:
+    said = [json.loads(line) for line in out.splitlines()]
+    if not ended_well(doing[0], one.returncode) or said in ([], [_JOINED]):
         pytest.fail(
             f"{doing[:2]} ended with {one.returncode} and printed {out!r}:\n{err[-4000:]}\n"
             f"{there[:2]}:\n{others_err[-4000:]}"
         )
-    result: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return result, other.returncode
+    result: dict[str, Any] = said[-1]
+    return result, ended_well(there[0], other.returncode)
