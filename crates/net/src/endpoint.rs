@@ -27,7 +27,7 @@ pub struct Opening {
 }
 
 /// Something to do with an endpoint's sockets; the answer is a [`SocketEvent`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketOrder {
     /// Open a TCP connection. What is sent to it meanwhile waits.
     Connect(Opening),
@@ -35,7 +35,12 @@ pub enum SocketOrder {
     Disconnect(Opening),
     /// Bind another UDP socket, to any port.
     Bind(IpAddr),
-    /// Close a UDP socket. No event follows.
+    /// As `Bind`, to reach these remotes: a socket that other endpoints of the worker use too, if none of them reaches
+    /// one of these; else one of its own.
+    Share(IpAddr, Vec<SocketAddr>),
+    /// This remote, too, is to be reached through the shared sockets. Nothing to an endpoint that has none.
+    Reach(SocketAddr),
+    /// Close a UDP socket, or use it no longer. No event follows.
     Unbind(SocketAddr),
 }
 
@@ -48,6 +53,11 @@ pub enum SocketEvent {
     Closed(Opening, String),
     /// There is another UDP socket, at this address.
     Bound(SocketAddr),
+    /// A shared socket, the one at this address, is gone, and why.
+    Lost(SocketAddr, String),
+    /// This remote is another endpoint's on the shared sockets: what this one sends there from them is dropped. Told
+    /// once, of the first.
+    Taken(SocketAddr),
     /// None could be bound there, and why.
     BindFailed(IpAddr, String),
     /// The addresses of this machine are these now, loopback ones included.
@@ -111,6 +121,11 @@ impl TransmitQueue {
     /// Whether nothing is to be sent.
     pub fn is_empty(&self) -> bool {
         self.transmits.is_empty()
+    }
+
+    /// What is to be done with sockets.
+    pub fn orders(&self) -> &[SocketOrder] {
+        &self.orders
     }
 
     /// Take out everything to send, oldest first. Orders are dropped: who drains has no sockets to do them with.

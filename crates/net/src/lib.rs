@@ -12,6 +12,7 @@ mod handle;
 mod media_clock;
 mod media_pool;
 mod reused;
+mod shared;
 mod slot;
 mod sockets;
 mod statistics;

@@ -96,12 +96,29 @@ impl Guarded {
     }
 }
 
+enum UdpUse {
+    Own(UdpSocket),
+    /// Another endpoint reads it.
+    Sending(UdpSocket),
+    /// The worker's, for several endpoints.
+    Shared,
+    /// Closed, and its place free.
+    Closed,
+}
+
 struct Udp {
-    /// None: closed, and its place free.
-    socket: Option<UdpSocket>,
+    socket: UdpUse,
     address: SocketAddr,
-    /// False: another endpoint reads it.
-    is_read: bool,
+}
+
+impl Udp {
+    /// What this endpoint reads.
+    fn own(&self) -> Option<&UdpSocket> {
+        match &self.socket {
+            UdpUse::Own(socket) => Some(socket),
+            UdpUse::Sending(_) | UdpUse::Shared | UdpUse::Closed => None,
+        }
+    }
 }
 
 pub(crate) struct Slot {
@@ -129,6 +146,8 @@ pub(crate) struct Slot {
     /// The turn that `budget` is of.
     turn: u64,
     budget: usize,
+    /// Told that a remote is another's on the shared sockets.
+    told_taken: bool,
     /// In the worker's list of endpoints to flush.
     pub(crate) touched: bool,
 }
@@ -139,16 +158,14 @@ impl Slot {
             endpoint: new.endpoint,
             failure: None,
         };
-        let read = new.sockets.udp.into_iter().map(|socket| (socket, true));
-        let sending = new.sockets.sending.into_iter().map(|socket| (socket, false));
+        let own = new.sockets.udp.into_iter();
+        let own = own.map(|socket| (socket.local_addr(), UdpUse::Own(socket)));
+        let sending = new.sockets.sending.into_iter();
+        let sending = sending.map(|socket| (socket.local_addr(), UdpUse::Sending(socket)));
         let mut udp = Vec::new();
-        for (socket, is_read) in read.chain(sending) {
-            match socket.local_addr() {
-                Ok(address) => udp.push(Udp {
-                    socket: Some(socket),
-                    address,
-                    is_read,
-                }),
+        for (address, socket) in own.chain(sending) {
+            match address {
+                Ok(address) => udp.push(Udp { socket, address }),
                 Err(error) => guarded.fail(format!("a UDP socket is unusable: {error}")),
             }
         }
@@ -170,6 +187,7 @@ impl Slot {
             had_input: true,
             turn: 0,
             budget: 0,
+            told_taken: false,
             touched: false,
         }
     }
@@ -177,9 +195,8 @@ impl Slot {
     /// Put all sockets into the worker's set.
     pub(crate) fn register(&mut self, epoll: &Epoll) {
         let key = self.key;
-        let sockets = self.udp.iter().zip(0..).filter(|(udp, _)| udp.is_read);
-        let udp = sockets
-            .filter_map(|(udp, index)| Some((udp.socket.as_ref()?, index)))
+        let udp = (self.udp.iter().zip(0..))
+            .filter_map(|(udp, index)| Some((udp.own()?, index)))
             .map(|(socket, index)| epoll.add(socket, Source::Udp(index).token(key)));
         let listeners = self.listeners.iter().zip(0..);
         let listeners =
@@ -195,13 +212,14 @@ impl Slot {
     }
 
     /// Tell the endpoint if it has failed, then drop it and its sockets.
-    pub(crate) fn destroy(mut self, epoll: &Epoll) {
+    pub(crate) fn destroy(mut self, io: &mut WorkerIo) {
         self.state.gone.store(true, Ordering::Release);
         if let Some(reason) = self.guarded.failure.take() {
             self.guarded.call(|endpoint| endpoint.failed(&reason));
         }
-        let sockets = self.udp.iter().filter(|udp| udp.is_read);
-        let sockets = sockets.filter_map(|udp| udp.socket.as_ref());
+        io.shared.leave_all(&io.epoll, self.key, Instant::now());
+        let epoll = &io.epoll;
+        let sockets = self.udp.iter().filter_map(Udp::own);
         sockets.for_each(|socket| epoll.remove(socket));
         self.listeners.iter().for_each(|listener| epoll.remove(listener));
         self.connections
@@ -270,9 +288,9 @@ impl Slot {
             self.guarded
                 .call(|endpoint| endpoint.poll_transmit(&mut transmits));
             progress |= !transmits.is_empty();
-            self.open_sockets(&io.epoll, &transmits.orders, now);
-            self.send(io, &transmits.transmits);
-            self.close_sockets(&io.epoll, &transmits.orders);
+            self.open_sockets(io, &transmits.orders, now);
+            self.send(io, &transmits.transmits, now);
+            self.close_sockets(io, &transmits.orders, now);
             self.guarded.call(|endpoint| endpoint.take_back(&mut transmits));
             transmits.transmits.clear();
             transmits.orders.clear();
@@ -312,9 +330,8 @@ impl Slot {
             self.budget = DATAGRAMS_PER_TURN;
         }
         let Some(Udp {
-            socket: Some(socket),
+            socket: UdpUse::Own(socket),
             address,
-            ..
         }) = self.udp.get(index)
         else {
             return;
@@ -353,22 +370,37 @@ impl Slot {
         }
     }
 
-    fn send(&mut self, io: &mut WorkerIo, transmits: &[Transmit]) {
+    /// A datagram of a shared socket.
+    pub(crate) fn take_datagram(&mut self, now: Instant, received: Received<'_>) {
+        self.had_input = true;
+        self.guarded
+            .call(|endpoint| endpoint.handle_datagram(now, received));
+    }
+
+    fn send(&mut self, io: &mut WorkerIo, transmits: &[Transmit], now: Instant) {
         if transmits.is_empty() {
             return;
         }
         let mut unrouted = transmits.len();
         let mut batch: Vec<&Transmit> = emptied(std::mem::take(&mut io.batch));
+        let mut taken = None;
         for udp in &self.udp {
             let own =
                 |transmit: &&Transmit| transmit.protocol == Protocol::Udp && transmit.source == udp.address;
-            let Some(socket) = &udp.socket else { continue };
+            if matches!(udp.socket, UdpUse::Closed) {
+                continue;
+            }
             batch.extend(transmits.iter().filter(own));
-            send_udp(socket, &batch);
             unrouted -= batch.len();
+            match &udp.socket {
+                UdpUse::Own(socket) | UdpUse::Sending(socket) => send_udp(socket, &batch),
+                UdpUse::Shared => taken = send_shared(io, self.key, udp.address, &mut batch, now).or(taken),
+                UdpUse::Closed => {}
+            }
             batch.clear();
         }
         io.batch = emptied(batch);
+        taken.into_iter().for_each(|remote| self.tell_taken(remote));
         let epoll = &io.epoll;
         let mut written = Vec::new();
         for transmit in transmits
@@ -395,8 +427,31 @@ impl Slot {
     }
 }
 
+/// Send what is this endpoint's to send from a shared socket; the remote of what was not.
+fn send_shared(
+    io: &mut WorkerIo,
+    key: u32,
+    address: SocketAddr,
+    batch: &mut Vec<&Transmit>,
+    now: Instant,
+) -> Option<SocketAddr> {
+    let mut taken = None;
+    batch.retain(|transmit| {
+        let is_admitted = io.shared.admit(key, transmit, now);
+        if !is_admitted {
+            COUNTERS.transmits_to_taken_remotes.add(1);
+            taken = Some(transmit.destination);
+        }
+        is_admitted
+    });
+    if let Some(socket) = io.shared.at(address) {
+        send_udp(socket, batch);
+    }
+    taken
+}
+
 /// Whether the socket itself is gone, not only this datagram.
-fn is_fatal(error: &io::Error) -> bool {
+pub(crate) fn is_fatal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EFAULT)

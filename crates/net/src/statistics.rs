@@ -27,12 +27,16 @@ counters! {
     udp_datagrams_received,
     /// UDP datagrams that the kernel took.
     udp_datagrams_sent,
+    /// UDP datagrams that came to a shared socket and are no endpoint's: dropped.
+    udp_datagrams_unrouted,
     /// Datagrams larger than a receive buffer: dropped.
     udp_datagrams_truncated,
     /// Datagrams that the kernel refused (buffers full, no route, too large): dropped.
     udp_send_errors,
     /// Datagrams whose source is no socket, or whose TCP connection is gone: dropped.
     transmits_without_route,
+    /// Datagrams that were to go from a shared socket to a remote that is another endpoint's: dropped.
+    transmits_to_taken_remotes,
     /// TCP connections taken.
     tcp_connections_accepted,
     /// TCP connections refused at the limit.

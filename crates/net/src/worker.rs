@@ -1,5 +1,7 @@
 //! One worker thread: waits for commands, datagrams and deadlines, and runs its endpoints.
 
+mod receiving;
+
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::endpoint::{Endpoint, Transmit, TransmitQueue};
 use crate::handle::{Command, EndpointState, Work, WorkerShared, mark_worker_thread};
+use crate::shared::{SHARED_KEY, SharedSockets};
 use crate::slot::{Slot, Source};
 use crate::sockets::{Sockets, local_addresses};
 use crate::syscalls::{AddressWatch, Epoll, Readiness, ReceiveBatch};
@@ -42,6 +45,7 @@ pub(crate) struct NewEndpoint {
 /// What slots borrow from their worker: the set of descriptors, and buffers that all of them use.
 pub(crate) struct WorkerIo {
     pub(crate) epoll: Epoll,
+    pub(crate) shared: SharedSockets,
     pub(crate) received: ReceiveBatch,
     pub(crate) scratch: Vec<u8>,
     pub(crate) transmits: TransmitQueue,
@@ -79,6 +83,7 @@ impl Worker {
             .ok();
         let io = WorkerIo {
             epoll,
+            shared: SharedSockets::default(),
             received: ReceiveBatch::new(),
             scratch: vec![0; SCRATCH_BYTES],
             transmits: TransmitQueue::new(),
@@ -191,7 +196,9 @@ impl Worker {
             (readiness.token >> 32) as u32,
             Source::from_token(readiness.token as u32),
         );
-        if let Some(slot) = self.slots.get_mut(&key) {
+        if key == SHARED_KEY {
+            self.receive_shared(readiness.token as u32, now);
+        } else if let Some(slot) = self.slots.get_mut(&key) {
             slot.handle_readiness(&mut self.io, source, readiness, now);
             touch(&mut self.touched, key, slot);
         }
@@ -237,7 +244,7 @@ impl Worker {
     fn remove(&mut self, key: u32) {
         self.timers.set(key, None);
         if let Some(slot) = self.slots.remove(&key) {
-            slot.destroy(&self.io.epoll);
+            slot.destroy(&mut self.io);
             self.shared.load.fetch_sub(1, Ordering::Relaxed);
         }
     }

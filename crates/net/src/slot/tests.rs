@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::endpoint::{Endpoint, TransmitQueue};
+use crate::shared::SharedSockets;
 use crate::sockets::{Sockets, bind_tcp_all};
 use crate::syscalls::ReceiveBatch;
 
@@ -34,6 +35,7 @@ impl Harness {
         let address = tcp_listeners[0].local_addr().unwrap();
         let io = WorkerIo {
             epoll: Epoll::new().unwrap(),
+            shared: SharedSockets::default(),
             received: ReceiveBatch::new(),
             scratch: vec![0; 4096],
             transmits: TransmitQueue::new(),

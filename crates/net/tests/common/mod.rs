@@ -1,6 +1,8 @@
 //! An endpoint for tests: echoes what it gets and does what it is told.
 #![allow(dead_code)]
 
+pub mod told;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
