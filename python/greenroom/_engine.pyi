@@ -245,10 +245,15 @@ class Peer:
         include_loopback: bool,
         transport_policy: str = "all",
         gather_continually: bool = False,
+        share_sockets: bool = False,
     ) -> list[str]:
         """Bind a UDP socket per local address; the host candidates (UDP, TCP active) as `candidate:…` lines. EngineError when none could be bound.
         transport_policy: "all"; "nohost": no address of this machine is told; "relay": everything goes through TURN servers.
-        gather_continually: addresses that this machine gets later are used (LOCAL_CANDIDATE), sockets of those it loses are closed."""
+        gather_continually: addresses that this machine gets later are used (LOCAL_CANDIDATE), sockets of those it loses are closed.
+        share_sockets: binding waits for the remote's first candidate over UDP, at most 2 s from `set_remote` on. Where no other peer of
+        this worker thread reaches the remote's addresses, sockets are used that peers share. Only candidates for TCP are returned:
+        LOCAL_CANDIDATE follows for the others, FAILED when no socket could be bound. Simulated peers bind at once. Not for TURN over UDP, which tells
+        allocations apart by their addresses."""
     def add_ice_server(self, server: _IceServer) -> None:
         """Ask this server for an address (reflexive or relayed) from each local one; LOCAL_CANDIDATE follows. What came of it is in `stats`.
         One that is known already gets the new credentials if it had failed. At most 16 are used."""

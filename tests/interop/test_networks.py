@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import pytest
 from room_tools import RED, Ear, Rooms, camera, microphone, wait_for_picture, within
 from turn_server import PASSWORD, USERNAME, TurnServer, turn_server
 
+from greenroom import _engine
+from greenroom.client import peer_link
 from greenroom.client.connections import trickle
 from greenroom.client.peer_link import PeerLink
-from greenroom.signalling.client_description import LocalTransport
 from livekit import rtc
 from livekit.rtc.room import proto_room
 
@@ -235,24 +235,21 @@ async def test_mdns_names_in_place_of_addresses_do_no_harm(
     rooms: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As browsers hide their addresses: the server learns them from the checks that come."""
-    honest = PeerLink.local_transport.fget
-    assert honest is not None
 
-    def hidden(link: PeerLink) -> LocalTransport:
-        transport: LocalTransport = honest(link)
-        lines = (line.split() for line in transport.candidates)
-        names = (
-            " ".join([*words[:4], "0d1e6f0c-7a3b-4f5e-9d2c-1b0a9f8e7d6c.local", *words[5:]])
-            for words in lines
-        )
-        return replace(transport, candidates=tuple(names))
+    def hide(link: PeerLink, candidate: str) -> None:
+        words = candidate.split()
+        name = "0d1e6f0c-7a3b-4f5e-9d2c-1b0a9f8e7d6c.local"
+        link._local_candidate(" ".join([*words[:4], name, *words[5:]]))
 
-    monkeypatch.setattr(PeerLink, "local_transport", property(hidden))
+    monkeypatch.setitem(peer_link._HANDLERS, _engine.LOCAL_CANDIDATE, hide)
     alice, _ = await rooms.join("alice")
     bob, _ = await rooms.join("bob")
     for room in (alice, bob):
         session = room._session
         assert session is not None
+        lines = [line.split() for link in session.connections.links for line in link._candidates]
+        told = {line[4].rpartition(".")[2] for line in lines if line[2] == "udp"}
+        assert told == {"local"}
         for link in session.connections.links:
             trickle(session.send, link.name, "candidate:1 1 udp 2130706431 0d1e6f0c.local 40000 typ host")
     await check_everything_flows(alice, bob)

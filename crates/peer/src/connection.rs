@@ -20,6 +20,8 @@ const REMOTE_CANDIDATES_LIMIT: usize = 100;
 pub(crate) struct Connection {
     pub local: LocalCandidates,
     remote: Vec<Candidate>,
+    /// UDP addresses of the remote that nobody has asked for yet.
+    new_remotes: VecDeque<SocketAddr>,
     remote_creds: Option<IceCreds>,
     /// Made by `restart_ice`, in force once the remote's half arrives.
     next_local_creds: Option<IceCreds>,
@@ -40,6 +42,7 @@ impl Connection {
         Self {
             local: LocalCandidates::new(policy),
             remote: vec![],
+            new_remotes: VecDeque::new(),
             remote_creds: None,
             next_local_creds: None,
             owes_local_creds: false,
@@ -65,6 +68,11 @@ impl Connection {
 
     pub fn is_verified(&self, source: SocketAddr) -> bool {
         self.verified.contains(&source)
+    }
+
+    /// A UDP address of the remote, once.
+    pub fn poll_remote_address(&mut self) -> Option<SocketAddr> {
+        self.new_remotes.pop_front()
     }
 
     /// The remote may be reachable over UDP, as far as it has told.
@@ -116,6 +124,10 @@ impl Connection {
         let candidate = Candidate::from_sdp_string(text).map_err(|error| refuse(error.to_string()))?;
         if self.remote.len() >= REMOTE_CANDIDATES_LIMIT {
             return Ok(());
+        }
+        if candidate.proto() == str0m::net::Protocol::Udp && self.new_remotes.len() < REMOTE_CANDIDATES_LIMIT
+        {
+            self.new_remotes.push_back(candidate.addr());
         }
         self.remote.push(candidate.clone());
         if self.has_remote() {

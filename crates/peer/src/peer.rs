@@ -192,6 +192,9 @@ impl Peer {
         self.open()?;
         let line = self.connection.local.add_host(&mut self.rtc, address)?;
         self.servers.add_local(address, now);
+        if self.connection.has_remote() && !self.connection.connected {
+            self.eager_checks.begin(now);
+        }
         self.settle(now);
         Ok(line)
     }
@@ -244,6 +247,16 @@ impl Peer {
         Ok(())
     }
 
+    /// A UDP address of the remote that has become known since.
+    pub fn poll_remote_address(&mut self) -> Option<SocketAddr> {
+        self.connection.poll_remote_address()
+    }
+
+    /// Whether the remote's transport description is known.
+    pub fn has_remote(&self) -> bool {
+        self.connection.has_remote()
+    }
+
     /// The remote's transport description: the first starts the connection, one with other credentials restarts ICE.
     pub fn set_remote(&mut self, remote: &RemoteParameters, now: Instant) -> Result<()> {
         self.open()?;
@@ -279,7 +292,8 @@ impl Peer {
         }
     }
 
-    fn fail(&mut self, reason: String) {
+    /// It can't go on; an event says why. Nothing when it has ended before.
+    pub fn fail(&mut self, reason: String) {
         if self.state != State::Open {
             return;
         }

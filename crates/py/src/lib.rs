@@ -18,6 +18,7 @@ mod peer_sockets;
 mod peer_statistics;
 mod sfu;
 mod simulator;
+mod socket_choice;
 mod trust;
 mod video;
 

@@ -148,13 +148,14 @@ impl Peer {
         greenroom_peer::certificate_fingerprint()
     }
 
-    #[pyo3(signature = (*, include_loopback, transport_policy = "all", gather_continually = false))]
+    #[pyo3(signature = (*, include_loopback, transport_policy = "all", gather_continually = false, share_sockets = false))]
     fn gather(
         &self,
         py: Python<'_>,
         include_loopback: bool,
         transport_policy: &str,
         gather_continually: bool,
+        share_sockets: bool,
     ) -> PyResult<Vec<String>> {
         let gathering = Gathering {
             policy: convert::transport_policy(transport_policy)?,
@@ -170,6 +171,10 @@ impl Peer {
                     .unwrap_or_else(|| Err(GATHERED.into()));
             }
             let addresses = local_addresses(include_loopback).map_err(|error| error.to_string())?;
+            if share_sockets && !addresses.is_empty() {
+                let started = self.backend.start_sharing(gathering, addresses);
+                return started.unwrap_or_else(|| Err(GATHERED.into()));
+            }
             let mut udp = vec![];
             let mut refusals = vec![];
             // An address that can't be bound is no candidate; the others may do.

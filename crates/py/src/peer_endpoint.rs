@@ -92,15 +92,23 @@ impl Endpoint for PeerEndpoint {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.peer.handle_timeout(now);
+        self.sockets.handle_timeout(now);
         self.report();
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
-        self.peer.poll_timeout()
+        let timeouts = [self.peer.poll_timeout(), self.sockets.poll_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     fn poll_transmit(&mut self, out: &mut TransmitQueue) {
-        self.sockets.poll(&mut self.peer, out);
+        let PeerEndpoint {
+            peer,
+            sockets,
+            driver,
+            ..
+        } = self;
+        sockets.poll(peer, || driver.now(), out);
     }
 
     fn handle_socket(&mut self, now: Instant, event: SocketEvent) {
@@ -133,6 +141,18 @@ enum State {
     Local(Box<PeerEndpoint>),
     Running(EndpointHandle<PeerEndpoint>),
     Closed,
+}
+
+impl State {
+    /// Hand what was local to a worker.
+    fn run(&mut self, sockets: Sockets) -> Result<(), String> {
+        if let State::Local(endpoint) = std::mem::replace(self, State::Closed) {
+            let handle = Engine::global().spawn(sockets, move |_| *endpoint);
+            let handle = handle.map_err(|error| error.to_string())?;
+            *self = State::Running(EndpointHandle::OnWorker(handle));
+        }
+        Ok(())
+    }
 }
 
 /// A peer wherever it is.
@@ -255,14 +275,23 @@ impl PeerBackend {
             Err(error) => return Some(Err(error)),
         };
         lines.extend(own.offer_tcp(peer, now));
-        let State::Local(endpoint) = std::mem::replace(&mut *state, State::Closed) else {
+        Some(state.run(sockets).map(|()| lines))
+    }
+
+    /// As `start`, with sockets at these addresses that other peers use too, once the remote is known; their candidates
+    /// are told by events then.
+    pub fn start_sharing(
+        &self,
+        gathering: Gathering,
+        addresses: Vec<IpAddr>,
+    ) -> Option<Result<Vec<String>, String>> {
+        let mut state = self.lock();
+        let State::Local(endpoint) = &mut *state else {
             return None;
         };
-        match Engine::global().spawn(sockets, move |_| *endpoint) {
-            Ok(handle) => *state = State::Running(EndpointHandle::OnWorker(handle)),
-            Err(error) => return Some(Err(error.to_string())),
-        }
-        Some(Ok(lines))
+        let PeerEndpoint { peer, sockets, .. } = &mut **endpoint;
+        let lines = sockets.start_later(peer, gathering, addresses, self.driver.now());
+        Some(state.run(Sockets::default()).map(|()| lines))
     }
 
     /// As `start`, on a host of a simulation.

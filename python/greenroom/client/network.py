@@ -26,6 +26,12 @@ class Network:
     on_candidate: Callable[[str, str], None] = lambda name, candidate: None
     """Called with the link's name and a `candidate:…` line that was found late."""
 
+    @property
+    def may_share_sockets(self) -> bool:
+        """Other peer connections can use the same sockets: a TURN server would take all for one (RFC 8656 section 5)."""
+        asks_relays = any(server.kind == "turn" and server.transport == "udp" for server in self.servers)
+        return self.transport_policy != "relay" and not asks_relays
+
 
 def usable_servers(
     own: Iterable[IceServerEntry], named: Iterable[proto.ICEServer], context: ssl.SSLContext | None

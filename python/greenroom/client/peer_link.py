@@ -93,13 +93,15 @@ class PeerLink:
                 raise
 
     def gather(self, network: Network) -> None:
-        """Bind sockets and ask the network's servers. EngineError when no socket can be bound."""
+        """Bind sockets, now or once the server's candidates are known, and ask the network's servers. EngineError when
+        no socket can be bound."""
         self._on_candidate = network.on_candidate
         self._candidates = tuple(
             self.peer.gather(
                 include_loopback=network.include_loopback,
                 transport_policy=network.transport_policy,
                 gather_continually=network.gather_continually,
+                share_sockets=network.may_share_sockets,
             )
         )
         self.use_servers(network.servers)

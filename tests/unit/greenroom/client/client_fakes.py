@@ -64,7 +64,9 @@ class FakePeer:
         """Deliver one engine event, now."""
         LoopEventPort.of(self._loop)._callbacks[self.handle](kind, payload)
 
-    def gather(self, *, include_loopback: bool, transport_policy: str, gather_continually: bool) -> list[str]:
+    def gather(
+        self, *, include_loopback: bool, transport_policy: str, gather_continually: bool, share_sockets: bool
+    ) -> list[str]:
         self.calls.append(("gather", (include_loopback, transport_policy)))
         self.gathered = True
         return ["candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host"]
