@@ -1,8 +1,8 @@
 """One side of an interop case, run as a process of its own by either SDK's interpreter.
 
-usage: PYTHON room_program.py publish|subscribe URL TOKEN CODEC one|two
+usage: PYTHON room_program.py publish|subscribe URL TOKEN CODEC one|two [simulcast]
 
-The last word: how many peer connections are used.
+The fifth word: how many peer connections are used.
 
 Uses only what both SDKs have. A publisher sends a 1 kHz tone, a picture of coloured quarters and numbered data
 until its standard input closes. A subscriber collects them, prints one JSON line of measurements and leaves.
@@ -55,7 +55,9 @@ async def publish(room: rtc.Room, codec: str) -> None:
     await local.publish_track(
         rtc.LocalVideoTrack.create_video_track("card", video),
         rtc.TrackPublishOptions(
-            source=rtc.TrackSource.SOURCE_CAMERA, simulcast=False, video_codec=rtc.VideoCodec.Value(codec)
+            source=rtc.TrackSource.SOURCE_CAMERA,
+            simulcast="simulcast" in sys.argv,
+            video_codec=rtc.VideoCodec.Value(codec),
         ),
     )
     tasks = [

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_WISHES = 10_000
 """More than a room has tracks; the rest is forgotten."""
+_ANY_FPS = 240
+"""More than a track has."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def change_settings(session: Session, publication: PublicationState, settings: T
     """Tell the server how the track is wanted, when that is news."""
     if settings == publication.settings:
         return
+    # For livekit-server 1.13 no rate is no news: what was limited before would stay so.
+    unlimited = _ANY_FPS if publication.settings.fps else 0
     publication.settings = settings
     message = proto.UpdateTrackSettings(
         track_sids=[publication.sid],
@@ -82,7 +86,7 @@ def change_settings(session: Session, publication: PublicationState, settings: T
         quality=settings.quality,  # type: ignore[arg-type]
         width=settings.width,
         height=settings.height,
-        fps=settings.fps,
+        fps=settings.fps or unlimited,
         priority=settings.priority,
     )
     session.send("track_setting", message)

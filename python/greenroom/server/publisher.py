@@ -177,7 +177,7 @@ class PublisherConnection:
                 section.mid,
                 kind=section.kind.value,
                 payload_types=payload_types,
-                header_extensions=acceptable_extensions(section),
+                header_extensions=acceptable_extensions(section, payload_types[0].codec),
                 layers=section.receive_layers(),
                 rids=rids,
             )

@@ -72,6 +72,8 @@ _UP_FEEDBACK = {
 PUBLISH_MIME_TYPES = ("video/VP8", "video/H264", "video/VP9", "video/AV1", "audio/opus", "audio/red")
 """What clients are told they may publish, in the server's order of preference."""
 
+_DESCRIBED_CODECS = frozenset({"vp9", "av1"})
+"""Whose layers the dependency descriptor tells, for subscribers that know it."""
 _NO_DOWN_SECTIONS: Mapping[str, DownSection] = {}
 _MIME_TYPES = {
     "opus": "audio/opus",
@@ -143,9 +145,13 @@ def acceptable_payload_types(offered: MediaSection, wanted_codec: str = "") -> l
     )  # stable: the offer's order else
 
 
-def acceptable_extensions(offered: MediaSection) -> list[HeaderExtension]:
-    """The header extensions of the offer that the server reads, under the offer's ids."""
-    return [e for e in offered.header_extensions if e.uri in RECEIVED_EXTENSIONS.get(offered.kind, ())]
+def acceptable_extensions(offered: MediaSection, codec: str) -> list[HeaderExtension]:
+    """The header extensions of the offer that the server reads of a track in `codec`, under the offer's ids."""
+    # With the dependency descriptor libwebrtc leaves picture ids and temporal layers out of VP8's own descriptors,
+    # by which they are dropped and renumbered here.
+    needless = () if codec in _DESCRIBED_CODECS else (DEPENDENCY_DESCRIPTOR_URI,)
+    read = RECEIVED_EXTENSIONS.get(offered.kind, ())
+    return [e for e in offered.header_extensions if e.uri in read and e.uri not in needless]
 
 
 def publisher_answer(
@@ -194,7 +200,7 @@ def _answer_section(offered: MediaSection, published: PublishedSection) -> Media
         return answer
     answer.direction = Direction.RECVONLY if offered.direction.sends else Direction.INACTIVE
     answer.payload_types = [_publisher_opus(p, published) if p.codec == "opus" else p for p in payload_types]
-    answer.header_extensions = acceptable_extensions(offered)
+    answer.header_extensions = acceptable_extensions(offered, payload_types[0].codec)
     sent = [rid for rid in offered.rids if rid.direction == "send"]
     if sent and offered.simulcast_send:
         answer.rids = [Rid(rid.id, "recv") for rid in sent]

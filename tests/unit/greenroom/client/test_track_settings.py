@@ -70,6 +70,10 @@ async def test_every_setting_is_sent_with_the_others(
     assert publication.enabled
     assert (publication.video_quality, publication.video_dimensions) == (HIGH, None)
     assert (publication.video_fps, publication.priority) == (15, 7)
+    publication.set_video_fps(0)
+    await connection.expect("track_setting", count=8)
+    assert connection.received[-1][1].fps > 60, "livekit-server takes 0 for no change"
+    assert publication.video_fps is None
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_a_server_answers_a_mutated_offer_or_refuses_it(text: str) -> None:
     for section in offer.media:
         if section.kind is not MediaKind.APPLICATION:
             server_description.acceptable_payload_types(section, "h264")
-        server_description.acceptable_extensions(section)
+        server_description.acceptable_extensions(section, "vp8")
         server_description.ordered_rids(section, ("q", "h"))
         section.receive_layers()
 

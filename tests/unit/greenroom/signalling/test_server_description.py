@@ -8,6 +8,7 @@ import pytest
 
 from greenroom.signalling.media_parameters import (
     ABS_SEND_TIME_URI,
+    DEPENDENCY_DESCRIPTOR_URI,
     TRANSPORT_CC_URI,
     HeaderExtension,
     PayloadType,
@@ -18,6 +19,7 @@ from greenroom.signalling.server_description import (
     OfferedSection,
     OfferedTrack,
     PublishedSection,
+    acceptable_extensions,
     acceptable_payload_types,
     answered_extensions,
     answered_payload_types,
@@ -427,6 +429,18 @@ def test_profiles_that_no_subscriber_is_offered_are_left_out() -> None:
     section = parse(text(BROWSER_OFFER)).media[2]
 
     assert [p.payload_type for p in acceptable_payload_types(section)] == [96, 109]
+
+
+@pytest.mark.parametrize(("codec", "told"), [("vp8", False), ("h264", False), ("vp9", True), ("av1", True)])
+def test_layers_are_told_outside_of_the_packets_only_where_they_do_not_say_it_themselves(
+    codec: str, told: bool
+) -> None:
+    offered = parse(text(BROWSER_OFFER)).media[2]
+    descriptor = HeaderExtension(14, DEPENDENCY_DESCRIPTOR_URI)
+    offered.header_extensions = [*offered.header_extensions, descriptor]
+    taken = acceptable_extensions(offered, codec)
+    assert (descriptor in taken) is told
+    assert len(taken) > 1
 
 
 _OPUS = PayloadType(111, "opus", 48_000, 2)
