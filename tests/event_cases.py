@@ -396,6 +396,18 @@ async def test_audio_features_of_an_own_track(rooms: Rooms) -> None:
         await events.until(lambda: seen.audio_features == [suppression], "the features")
 
 
+async def test_dimensions_of_an_own_track(rooms: Rooms) -> None:
+    publisher, _ = await rooms.join("publisher")
+    _, events = await rooms.join("viewer")
+    async with camera(publisher) as (publication, _):
+        _, seen, _ = await events.wait("track_subscribed")
+        seen.set_priority(3)
+        await within(publication.update_video_dimensions(160, 90))
+        await within(publisher.local_participant.publish_data("look"))
+        await events.wait("data_received")
+        await events.until(lambda: (seen.width, seen.height) == (160, 90), "the dimensions")
+
+
 async def test_events_can_be_awaited_and_iterated_over(rooms: Rooms) -> None:
     async with rtc.Room() as room:
         stream = room.events()
