@@ -26,7 +26,7 @@ class UdpRelay:
         self._port = port
         self._random = random.Random(seed)
         self.blocked = False
-        self._spared: set[Any] = set()
+        self._blocked: set[Any] = set()
         self.loss = 0.0
         self.down_bps = 0.0
         """What each client can receive, in bits a second; 0: no limit."""
@@ -63,14 +63,21 @@ class UdpRelay:
         self._ways.clear()
 
     @contextlib.contextmanager
-    def sparing(self) -> Iterator[None]:
-        """Never block those who come first within this block."""
-        known = set(self._ways)
-        yield
-        self._spared.update(self._ways.keys() - known)
+    def newcomers(self) -> Iterator[set[Any]]:
+        """The clients that come first within this block; complete at its end."""
+        known, clients = set(self._ways), set[Any]()
+        yield clients
+        clients.update(self._ways.keys() - known)
+
+    def block(self, clients: set[Any]) -> None:
+        """Forward nothing of these alone."""
+        self._blocked.update(clients)
+
+    def unblock(self, clients: set[Any]) -> None:
+        self._blocked.difference_update(clients)
 
     def _blocks(self, client: Any) -> bool:
-        return self.blocked and client not in self._spared
+        return self.blocked or client in self._blocked
 
     def _from_client(self, data: bytes, client: Any) -> None:
         if self._blocks(client):

@@ -34,6 +34,8 @@ class Call:
     """A browser behind a proxy, and our SDK beside it; each plays to the other, and both count what they say."""
 
     page: Page
+    clients: set[Any]
+    """The page's addresses, as a relay knows them."""
     alice: rtc.Room
     events: Events
 
@@ -43,12 +45,12 @@ class Call:
         self.said = 0
 
     async def begin(self, mode: dict[str, Any], relay: UdpRelay | None = None) -> None:
-        """The relay never blocks our SDK."""
-        with relay.sparing() if relay is not None else contextlib.nullcontext():
-            self.alice, self.events = await self.rooms.join("alice")
-        self.page = await self.rooms.browse("browser", url=self.proxy.url, **mode)
-        await self.page.call("publishTone", 600)
-        await self.page.call("publishCard", {"width": 320, "height": 180})
+        self.alice, self.events = await self.rooms.join("alice")
+        with relay.newcomers() if relay is not None else contextlib.nullcontext(set()) as self.clients:
+            self.page = await self.rooms.browse("browser", url=self.proxy.url, **mode)
+            await self.page.call("publishTone", 600)
+            await self.page.call("publishCard", {"width": 320, "height": 180})
+            await asyncio.gather(self._hear(), self._see())
 
     async def settle(self) -> None:
         """Both hear and see each other, and what came before is forgotten."""
@@ -163,14 +165,13 @@ async def test_a_dead_way_of_media_is_replaced(open_page: OpenPage) -> None:
             assert await call.page.call("usedPath") == [RELAY_ADDRESS]
             await call.settle()
             calls.append(call)
-        relay.blocked = True
-        await asyncio.gather(
-            *(
-                call.page.call("waitForAny", ["signalReconnecting", "reconnecting"], call.since)
-                for call in calls
-            )
-        )
-        relay.blocked = False
+
+        async def loses_its_way(call: Call) -> None:
+            relay.block(call.clients)
+            await call.page.call("waitForAny", ["signalReconnecting", "reconnecting"], call.since)
+            relay.unblock(call.clients)
+
+        await asyncio.gather(*map(loses_its_way, calls))
         assert relay.dropped > 0
         await asyncio.gather(*(call.assert_resumed() for call in calls))
         await asyncio.gather(*(call.talk() for call in calls))

@@ -34,6 +34,8 @@ class Talk:
         self.room, self.proxy, self.sdk = room, proxy, sdk
         self.events, self._seen = Events(room), Seen(room, sdk)
         self._asked = 0
+        self.clients: set[Any] = set()
+        """The mirror's addresses, as a relay knows them."""
 
     async def flows(self) -> None:
         """Sound, picture and data, there and back."""
@@ -52,19 +54,19 @@ class Talk:
 
 @contextlib.asynccontextmanager
 async def talk(server: Any, sdk: str, folder: Path, relay: UdpRelay | None = None) -> AsyncIterator[Talk]:
-    """The mirror alone is behind the relay's block."""
     room = rtc.Room()
     name = f"orders-{sdk}"
     async with TcpProxy(server.url) as proxy, contextlib.AsyncExitStack() as stack:
-        with relay.sparing() if relay is not None else contextlib.nullcontext():
-            await room.connect(server.url, server.token(identity="tester", room=name))
+        await room.connect(server.url, server.token(identity="tester", room=name))
         stack.push_async_callback(room.disconnect)
         talk = Talk(room, proxy, sdk)
         peer = mirror(server, sdk, name, folder / f"{sdk}.log", url=proxy.url)
-        await stack.enter_async_context(peer)
-        await stack.enter_async_context(microphone(room, _TONE_HZ))
-        await stack.enter_async_context(camera(room, BLUE))
-        await talk.flows()
+        with relay.newcomers() if relay is not None else contextlib.nullcontext(talk.clients) as clients:
+            await stack.enter_async_context(peer)
+            await stack.enter_async_context(microphone(room, _TONE_HZ))
+            await stack.enter_async_context(camera(room, BLUE))
+            await talk.flows()
+        talk.clients.update(clients)
         yield talk
 
 
@@ -80,10 +82,14 @@ async def test_a_dead_way_of_media_is_resumed(tmp_path: Path, caplog: pytest.Log
     caplog.set_level(logging.INFO, "greenroom.server")
     async with server_behind_relay() as (server, relay), contextlib.AsyncExitStack() as stack:
         talks = [await stack.enter_async_context(talk(server, sdk, tmp_path, relay)) for sdk in SDKS]
-        known = {talking: talking.proxy.connections for talking in talks}
-        relay.blocked = True
-        await _each(talks, lambda talking: talking.proxy.reached(known[talking] + 1))
-        relay.blocked = False
+
+        async def loses_its_way(talking: Talk) -> None:
+            connections = talking.proxy.connections
+            relay.block(talking.clients)
+            await talking.proxy.reached(connections + 1)
+            relay.unblock(talking.clients)
+
+        await _each(talks, loses_its_way)
         assert relay.dropped > 0
         await _each(talks, Talk.is_back)
         asked = [f"the media path of {sdk} in room orders-{sdk} is failed" in caplog.text for sdk in SDKS]
