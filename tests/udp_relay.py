@@ -140,6 +140,9 @@ async def server_behind_relay(*, seed: int = 0) -> AsyncIterator[tuple[greenroom
     """A server that nobody's media reaches but through the relay. It uses no address that clients tell it, as if all were
     behind NATs: it would find the way around the relay."""
     server = greenroom.Server(advertised_addresses=(RELAY_ADDRESS,), tcp_port=None)
-    with mock.patch.object(MediaConnection, "_add", return_value=None):
+    no_addresses = mock.patch.object(MediaConnection, "_add", return_value=None)
+    # How long a client may take to come back says nothing on a busy machine.
+    patient = mock.patch("greenroom.server.participant.RESUME_GRACE_S", 30)
+    with no_addresses, patient:
         async with server, UdpRelay(server.udp_port, seed=seed) as relay:
             yield server, relay
