@@ -408,6 +408,19 @@ async def test_dimensions_of_an_own_track(rooms: Rooms) -> None:
         await events.until(lambda: (seen.width, seen.height) == (160, 90), "the dimensions")
 
 
+async def test_data_tracks_come_and_go(rooms: Rooms) -> None:
+    publisher, _ = await rooms.join("publisher")
+    _, events = await rooms.join("listener")
+    tracks = [await within(publisher.local_participant.publish_data_track(name=name)) for name in ("a", "b")]
+    await events.wait("data_track_published", count=2)
+    sids = {remote.info.name: remote.info.sid for (remote,) in events.of("data_track_published")}
+    assert sorted(sids) == ["a", "b"]
+    await within(tracks[0].unpublish())
+    assert await events.wait("data_track_unpublished") == (sids["a"],)
+    await publisher.disconnect()
+    assert await events.wait("data_track_unpublished", count=2) == (sids["b"],)
+
+
 async def test_events_can_be_awaited_and_iterated_over(rooms: Rooms) -> None:
     async with rtc.Room() as room:
         stream = room.events()

@@ -44,7 +44,8 @@ def test_a_small_load_arrives_whole(
     assert figures["received_percent_of_expected"] > 90
     assert figures["loss_percent"] == 0
     assert 0 < figures["delay_ms_p50"] <= figures["delay_ms_p99"]
-    assert figures["cpu_us_per_packet"] > 0
+    # Counted in ticks of 10 ms: so small a load may take none.
+    assert figures["cpu_us_per_packet"] >= 0
     assert figures["generator_stall_ms"] > 0
     assert figures["joins_per_s"] > 0
 
