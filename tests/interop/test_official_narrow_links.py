@@ -49,6 +49,7 @@ async def test_the_official_sdk_gets_the_layer_that_fits() -> None:
             official = Watcher(program)
             await official.sees(HIGH)
             await official.longest_gap_s(frames=60)
+            del official.sizes[:-1]  # the highest layer may begin after the lowest
             relay.down_bps = 300_000
             await official.sees(LOW)
             lost, delivered = relay.lost, relay.delivered
