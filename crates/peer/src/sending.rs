@@ -42,6 +42,8 @@ pub(crate) struct Sending {
     senders: HashMap<Mid, Sender>,
     egress: HashMap<(Mid, Option<Rid>), MediaEgressStats>,
     estimate_bps: Option<u64>,
+    /// When estimation began anew.
+    restarted_at: Option<Instant>,
     estimating: bool,
 }
 
@@ -316,11 +318,6 @@ impl Sending {
                 video.restart(now, jobs);
             }
         }
-    }
-
-    pub fn set_estimate(&mut self, rtc: &mut Rtc, estimate_bps: u64) {
-        self.estimate_bps = Some(estimate_bps);
-        self.allocate(rtc);
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -374,6 +374,40 @@ fn bitrates_follow_what_the_network_carries() {
 
 /// As between two ends of one machine.
 #[test]
+fn the_estimate_beside_sound_comes_back_after_a_collapse_of_the_network() {
+    let mut pair = Pair::connected(16);
+    let now = pair.now;
+    pair.peers[LEFT]
+        .add_audio_sender("0", audio_config(), now)
+        .unwrap();
+    pair.peers[LEFT]
+        .add_video_sender("1", video_config(Codec::Vp8), now)
+        .unwrap();
+    let trap = receive_video(&mut pair, "1", 2222);
+    let talk_and_film = |pair: &mut Pair, steps: std::ops::Range<u32>| {
+        for step in steps {
+            let pcm = tone(440.0, 0.5, 48_000, 1, step as usize * 1600, 1600);
+            let now = pair.now;
+            pair.peers[LEFT].push_audio("0", &pcm, 48_000, 1, now);
+            film(pair, (320, 240), step..step + 1);
+        }
+    };
+    talk_and_film(&mut pair, 0..150);
+    pair.link.rate_bps = Some(60_000);
+    talk_and_film(&mut pair, 150..400);
+    pair.link.rate_bps = None;
+    pair.link.loss = 0.03;
+    talk_and_film(&mut pair, 400..600);
+    let before = frames(&trap);
+    talk_and_film(&mut pair, 600..660);
+    let came = frames(&trap) - before;
+    assert!(came > 50, "{came} of 60 pictures came");
+    let transport = pair.peers[LEFT].statistics().transport;
+    let estimate_bps = transport.available_outgoing_bitrate_bps;
+    assert!(estimate_bps > Some(300_000), "{estimate_bps:?}");
+}
+
+#[test]
 fn a_round_trip_of_nothing_does_not_keep_the_estimator_busy() {
     let mut pair = Pair::connected(16);
     pair.link.delay = Duration::ZERO;

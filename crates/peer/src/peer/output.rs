@@ -30,7 +30,8 @@ impl Peer {
             Event::Closed => self.fail("the remote closed the connection".into()),
             Event::KeyframeRequest(request) => self.sending.key_frame_requested(request),
             Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                self.sending.set_estimate(&mut self.rtc, estimate.as_u64());
+                self.sending
+                    .set_estimate(&mut self.rtc, estimate.as_u64(), self.now);
             }
             Event::PeerStats(statistics) => {
                 let pair = statistics.selected_candidate_pair.as_ref();
