@@ -372,7 +372,6 @@ fn bitrates_follow_what_the_network_carries() {
     assert!(wide.iter().sum::<u32>() > 1_200_000, "{wide:?}");
 }
 
-/// As between two ends of one machine.
 #[test]
 fn the_estimate_beside_sound_comes_back_after_a_collapse_of_the_network() {
     let mut pair = Pair::connected(16);
@@ -407,6 +406,7 @@ fn the_estimate_beside_sound_comes_back_after_a_collapse_of_the_network() {
     assert!(estimate_bps > Some(300_000), "{estimate_bps:?}");
 }
 
+/// As between two ends of one machine.
 #[test]
 fn a_round_trip_of_nothing_does_not_keep_the_estimator_busy() {
     let mut pair = Pair::connected(16);
