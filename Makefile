@@ -36,6 +36,7 @@ fuzz: set-up ## Each fuzz target for a few seconds (SECONDS_EACH=n)
 
 bench: set-up ## Ratios against the official SDK and livekit-server, and the Rust benches
 	.venv/bin/python -m benches
+	.venv/bin/python -m benches.simulated_data
 	.venv/bin/python -m benches.load --runs 1 --seconds 5
 
 clean:
