@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec
 
 import pytest
 from room_tools import Ear, Events, wait_for_picture, within
@@ -20,7 +22,33 @@ from .servers import RoomServer
 _HERE = Path(__file__).parent
 _CAN_MUTE = frozenset({"go", "python"})
 SDKS = ("node", "go", "python")
+_LOCKED_UP = "signal_event taking too much time: Answer"
+_TRIES = 3
+_P = ParamSpec("_P")
 sdks = pytest.mark.parametrize("sdk", SDKS)
+
+
+class LockedUp(Exception):
+    """The mirror waits for itself and for ever, and says so."""
+
+
+def again_when_locked_up(test: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[None]]:
+    """For tests in which a mirror with two tracks starts anew: they are run anew when its SDK has locked itself up.
+
+    @livekit/rtc-node 1.1.0 may do so with every server. When it is connected before it has handled the answer to its first
+    offer, its core takes that for the answer to the second; it offers a third time at once, and when the second answer comes
+    it waits for a lock that it holds itself. So went 4 of 135 restarts on livekit-server 1.13.4 and 2 of 142 on ours, on two
+    busy cores; none ever came back.
+    """
+
+    @functools.wraps(test)
+    async def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(LockedUp):
+                return await test(*args, **kwargs)
+        return await test(*args, **kwargs)
+
+    return run
 
 
 def _command(sdk: str) -> tuple[list[str], Path]:
@@ -49,8 +77,8 @@ class Mirror:
         return self.sdk in _CAN_MUTE
 
 
-def _end_of(log: Path) -> str:
-    return log.read_text()[-2000:]
+def _end_of(log: Path, longest: int = 2000) -> str:
+    return log.read_text()[-longest:]
 
 
 async def _until_ready(output: asyncio.StreamReader, log: Path) -> None:
@@ -81,6 +109,12 @@ async def mirror(
         rest = asyncio.create_task(process.stdout.read())  # a full pipe would stop the peer
         yield Mirror(sdk, process)
         rest.cancel()
+    except Exception as error:
+        said = _end_of(log, 60_000)
+        print(f"---- what {sdk} logged in {room}:\n{said}")
+        if _LOCKED_UP in said:
+            raise LockedUp(f"{sdk} in {room}") from error
+        raise
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

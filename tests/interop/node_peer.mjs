@@ -9,6 +9,7 @@ const require = createRequire(`${process.cwd()}/`);
 const rtc = require('@livekit/rtc-node');
 
 const RATE_HZ = 48_000;
+const LONGEST = 300;
 const [url, token, name] = process.argv.slice(2);
 const room = new rtc.Room();
 const text = new TextDecoder();
@@ -116,6 +117,17 @@ room.registerByteStreamHandler('ask', async (reader, { identity }) => {
   await writer.close();
 });
 
-await room.connect(url, token, { autoSubscribe: true, dynacast: false });
+/** On standard error: what the SDK's Rust core has to say, which the SDK itself throws away. */
+function tell({ message }) {
+  if (message.case !== 'logs') return;
+  const now = new Date().toISOString().slice(11, 23);
+  for (const { target, message: said } of message.value.records) {
+    if (target.startsWith('livekit')) console.error(now, target, said.slice(0, LONGEST));
+  }
+}
+
+const connecting = room.connect(url, token, { autoSubscribe: true, dynacast: false });
+globalThis._ffiClientInstance?.on('ffi_event', tell);
+await connecting;
 room.localParticipant.registerRpcMethod('greet', async ({ payload }) => `${name} greets ${payload}`);
 console.log('READY');

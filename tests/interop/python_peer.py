@@ -7,6 +7,8 @@ usage: PYTHON python_peer.py URL TOKEN NAME, by the official SDK's interpreter
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sys
 from collections.abc import Awaitable
 
@@ -123,7 +125,17 @@ class Mirror:
         return f"{self.name} greets {data.payload}"
 
 
+def tell_what_the_core_logs() -> None:
+    """On standard error: what the SDK's Rust core has to say."""
+    os.environ["LIVEKIT_RTC_DEBUG"] = "1"
+    logging.basicConfig(format="%(asctime)s.%(msecs)03d %(message).300s", datefmt="%H:%M:%S")
+    logger = logging.getLogger("livekit")
+    logger.setLevel(logging.DEBUG)
+    logger.addFilter(lambda said: said.getMessage().startswith("livekit"))
+
+
 async def main(url: str, token: str, name: str) -> None:
+    tell_what_the_core_logs()
     room = rtc.Room()
     mirror = Mirror(room, name)
     await room.connect(url, token)

@@ -21,7 +21,7 @@ from tcp_proxy import TcpProxy
 
 from livekit import rtc
 
-from .mirrors import Seen, mirror, sdks
+from .mirrors import Seen, again_when_locked_up, mirror, sdks
 from .servers import RoomServer
 
 _TONE_HZ = 660.0
@@ -110,6 +110,7 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
         ("python", ("full-reconnect", "migration")),
     ],
 )
+@again_when_locked_up
 async def test_pictures_and_restarts(
     embedded: RoomServer, sdk: str, restarts: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,21 @@ from udp_relay import UdpRelay, server_behind_relay
 
 from livekit import rtc
 
-from .mirrors import SDKS, Seen, mirror, sdks
+from .mirrors import SDKS, Seen, again_when_locked_up, mirror, sdks
 from .servers import RoomServer
+from .signal_log import signalling_logged
 
 _TONE_HZ = 550.0
 
 pytestmark = pytest.mark.timeout(1600)  # the first run may have to build the peer
+
+
+@pytest.fixture(autouse=True)
+def _all_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A test that fails prints what the server heard and said, beside what the mirrors print."""
+    caplog.set_level(logging.DEBUG, "greenroom.server")
+    with signalling_logged():
+        yield
 
 
 class Talk:
@@ -78,8 +87,8 @@ async def _each(talks: list[Talk], step: Callable[[Talk], Awaitable[object]]) ->
 
 
 async def test_a_dead_way_of_media_is_resumed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Of all of them at once: everybody waits for the server to notice, while signalling lives."""
-    caplog.set_level(logging.INFO, "greenroom.server")
+    """Of all of them at once: everybody waits for the server to notice, while signalling lives. Nobody starts anew, as
+    LiveKit's Rust core does when the server's close is right behind its leave (in 19 of 30 cases on livekit-server 1.13.4)."""
     async with server_behind_relay() as (server, relay), contextlib.AsyncExitStack() as stack:
         talks = [await stack.enter_async_context(talk(server, sdk, tmp_path, relay)) for sdk in SDKS]
 
@@ -95,10 +104,7 @@ async def test_a_dead_way_of_media_is_resumed(tmp_path: Path, caplog: pytest.Log
         asked = [f"the media path of {sdk} in room orders-{sdk} is failed" in caplog.text for sdk in SDKS]
         assert all(asked), caplog.text
         await _each(talks, Talk.flows)
-        departures = {talking.sdk: talking.departures() for talking in talks}
-        # SDKs on LiveKit's Rust core now and then start anew of themselves while they resume; once, and they are back.
-        assert departures["go"] == []
-        assert all(events.count("participant_disconnected") <= 1 for events in departures.values())
+        assert {talking.sdk: talking.departures() for talking in talks} == {sdk: [] for sdk in SDKS}
 
 
 def _as_a_client_says(request: messages.SignalRequest) -> bytes:
@@ -113,6 +119,7 @@ _CONTRADICTION = messages.SignalRequest(sync_state=messages.SyncState(publish_tr
 
 
 @sdks
+@again_when_locked_up
 async def test_a_session_that_the_server_ends_is_started_anew(
     embedded: RoomServer, sdk: str, tmp_path: Path
 ) -> None:

@@ -282,12 +282,16 @@ class Participant:
             self._grace_timer = loop.call_later(RESUME_GRACE_S, self.room.remove, self, reason)
 
     def _ask_to_resume(self) -> None:
-        if self.session is None:
+        session = self.session
+        if session is None:
             return
-        action = messages.LeaveRequest.Action.RESUME
-        leave = leave_request(self.protocol, models.DisconnectReason.CONNECTION_TIMEOUT, action)
-        self.send(messages.SignalResponse(leave=leave))
-        self.session.finish()
+        if self.protocol > 12:
+            action = messages.LeaveRequest.Action.RESUME
+            leave = leave_request(self.protocol, models.DisconnectReason.CONNECTION_TIMEOUT, action)
+            self.send(messages.SignalResponse(leave=leave))
+            session.retire()
+        else:
+            session.finish()  # older clients know no leave that is to be followed by a resume
         self.session = None
 
     def _end_grace(self) -> None:

@@ -19,6 +19,8 @@ _logger = logging.getLogger("greenroom.server")
 
 FINISH_LIMIT_S = 0.5
 """A client that does not take its last messages and the close within this long is cut off."""
+RETIRE_LIMIT_S = 1.0
+"""A client that was told to come back over a new signal connection, and leaves this one open, has it closed after so long."""
 
 
 class Session:
@@ -39,8 +41,10 @@ class Session:
         self._wake = asyncio.Event()
         self._blocked = False
         """A message is being written; seen from outside the writer, it waits for the socket."""
+        self._retired = False
         self._finishing = False
         self._close_code = WSCloseCode.OK
+        self._retire_timer: asyncio.TimerHandle | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
         self._malformed = 0
         self._pace = Pace(limits.signalling_rate_per_s, limits.signalling_burst)
@@ -49,7 +53,7 @@ class Session:
 
     def send(self, encoded: bytes) -> None:
         """Queue one SignalResponse. Nothing follows a `finish`; a client that reads too slowly is cut off."""
-        if self._finishing:
+        if self._finishing or self._retired:
             return
         # What the writer had no chance to send yet, in a burst to many, is not the client's fault.
         limits = self._limits
@@ -63,6 +67,15 @@ class Session:
             return
         self._outgoing.append(encoded)
         self._wake.set()
+
+    def retire(self) -> None:
+        """Write what is queued, and let the client close. SDKs on LiveKit's Rust core that see a close right behind the
+        leave that tells them to resume take it for a resume that failed, and start anew. Of what it says now only a leave is
+        heard.
+        """
+        if not self._finishing and not self._retired:
+            self._retired = True
+            self._retire_timer = asyncio.get_running_loop().call_later(RETIRE_LIMIT_S, self.finish)
 
     def finish(self, code: WSCloseCode = WSCloseCode.OK) -> None:
         """Write what is queued, then close. Harmless twice."""
@@ -95,8 +108,9 @@ class Session:
         finally:
             reader.cancel()
             writer.cancel()
-            if self._abort_timer is not None:
-                self._abort_timer.cancel()
+            for timer in (self._retire_timer, self._abort_timer):
+                if timer is not None:
+                    timer.cancel()
             if self.on_ended is not None:
                 self.on_ended()
         if not reader.cancelled() and (error := reader.exception()) is not None:
@@ -108,7 +122,8 @@ class Session:
                 break
             request = self._decode(frame.type, frame.data)
             if request is not None:
-                receive(request)
+                if not self._retired or request.HasField("leave"):
+                    receive(request)
             elif self._malformed > self._limits.malformed_messages:
                 _logger.warning("a signal connection is closed: %d frames were malformed", self._malformed)
                 self.finish(WSCloseCode.POLICY_VIOLATION)

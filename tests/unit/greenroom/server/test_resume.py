@@ -138,6 +138,7 @@ async def test_dead_media_path_asks_to_resume_and_waits(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.05)
+    monkeypatch.setattr("greenroom.server.websocket.RETIRE_LIMIT_S", 0.05)
     anna, bob = await harness.join("anna"), await harness.join("bob")
     anna.activate()
     anna.subscriber.emit(_engine.ICE_STATE, "disconnected")
@@ -151,6 +152,50 @@ async def test_dead_media_path_asks_to_resume_and_waits(
     while update.state != models.ParticipantInfo.State.DISCONNECTED:
         update = await bob.update_of("anna")
     assert update.disconnect_reason == models.DisconnectReason.CONNECTION_TIMEOUT
+
+
+async def test_who_is_asked_to_resume_closes_the_signal_connection_itself(harness: Harness) -> None:
+    """Right behind the leave, the server's close makes LiveKit's Rust core start anew."""
+    anna = await harness.join("anna")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    await anna.expect("leave")
+
+    resumed = await resume(harness, anna, "anna")
+    await resumed.expect("reconnect")
+    await resumed.settle()
+
+    assert harness.server.sessions_open == 2
+
+
+async def test_who_is_asked_to_resume_may_leave_instead(harness: Harness) -> None:
+    anna, bob = await harness.join("anna"), await harness.join("bob")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    await anna.expect("leave")
+
+    await anna.send(mute=messages.MuteTrackRequest(sid="TR_unknown"))
+    await anna.send(leave=messages.LeaveRequest())
+
+    update = await bob.update_of("anna")
+    while update.state != models.ParticipantInfo.State.DISCONNECTED:
+        update = await bob.update_of("anna")
+    assert update.disconnect_reason == models.DisconnectReason.CLIENT_INITIATED
+
+
+async def test_an_older_client_whose_media_path_is_dead_loses_its_signal_connection_and_resumes(
+    harness: Harness,
+) -> None:
+    """Protocol 12 and less knows no leave to be followed by a resume; `can_reconnect` would make it start anew."""
+    anna = await harness.join("anna", query={"protocol": "12"})
+    anna.activate()
+
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+
+    assert await anna.closed() == 1000
+    assert "leave" not in anna.kinds()
+    resumed = await resume(harness, anna, "anna")
+    await resumed.expect("reconnect")
 
 
 async def test_a_client_that_closed_its_path_is_gone_though_its_leave_was_lost(
@@ -171,7 +216,7 @@ async def test_a_client_that_closed_its_path_is_gone_though_its_leave_was_lost(
 async def test_revived_media_path_keeps_the_session(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.05)
+    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.5)
     anna = await harness.join("anna")
     anna.activate()
     anna.subscriber.emit(_engine.ICE_STATE, "failed")
@@ -180,6 +225,6 @@ async def test_revived_media_path_keeps_the_session(
 
     anna.subscriber.emit(_engine.ICE_STATE, "connected")
 
-    await asyncio.sleep(0.1)  # twice the grace time: nothing else tells that nothing happens
+    await asyncio.sleep(0.6)  # longer than the grace time: nothing else tells that nothing happens
     assert not anna.participant.closed
     await resumed.settle()
