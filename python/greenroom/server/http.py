@@ -33,6 +33,10 @@ _logger = logging.getLogger("greenroom.server")
 WEBSOCKET_PING_S = 20.0
 _LEADING_SLASHES = re.compile(r"^/+")
 _METHODS = "OPTIONS, HEAD, GET, POST, PATCH, DELETE"
+_CAN_START_ANEW = frozenset(
+    {models.DisconnectReason.CONNECTION_TIMEOUT, models.DisconnectReason.STATE_MISMATCH}
+)
+"""Why a session ends whose client is welcome in a new one."""
 
 Endpoint = Callable[[web.Request, "Claims | None"], Awaitable[web.StreamResponse]]
 
@@ -186,9 +190,8 @@ class HttpApp:
     ) -> web.StreamResponse:
         websocket, session = await self._upgrade(request)
         if participant.closed:  # meanwhile, by a later join of the same identity for example
-            leave = leave_request(
-                participant.protocol, participant.disconnect_reason, messages.LeaveRequest.Action.DISCONNECT
-            )
+            reason = participant.disconnect_reason
+            leave = leave_request(participant.protocol, reason, _after(reason))
             session.send(messages.SignalResponse(leave=leave).SerializeToString())
             session.finish()
         else:
@@ -221,6 +224,12 @@ class HttpApp:
         except asyncio.CancelledError:
             task.cancel()
             raise
+
+
+def _after(reason: models.DisconnectReason) -> messages.LeaveRequest.Action:
+    """What a client has to do whose session ended while its signal connection came up."""
+    action = messages.LeaveRequest.Action
+    return action.RECONNECT if reason in _CAN_START_ANEW else action.DISCONNECT
 
 
 def _begin(participant: Participant, session: Session, begin: Callable[[Participant, Session], None]) -> None:

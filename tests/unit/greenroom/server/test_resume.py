@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiohttp import web
 from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, SignalClient, subscriber_answer
 
 from greenroom import _engine
+from greenroom.server.http import HttpApp
+from greenroom.server.websocket import Session
 from greenroom.signalling.sdp import parse
 
 
@@ -211,6 +214,29 @@ async def test_a_client_that_closed_its_path_is_gone_though_its_leave_was_lost(
     while update.state != models.ParticipantInfo.State.DISCONNECTED:
         update = await bob.update_of("anna")
     assert update.disconnect_reason == models.DisconnectReason.CONNECTION_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("reason", "action"), [("CONNECTION_TIMEOUT", "RECONNECT"), ("PARTICIPANT_REMOVED", "DISCONNECT")]
+)
+async def test_a_session_that_ends_while_its_resume_comes_up(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, reason: str, action: str
+) -> None:
+    anna = await harness.join("anna")
+    upgrade = HttpApp._upgrade
+
+    async def too_late(app: HttpApp, request: web.Request) -> tuple[web.WebSocketResponse, Session]:
+        upgraded = await upgrade(app, request)
+        anna.participant.room.remove(anna.participant, models.DisconnectReason.Value(reason))
+        return upgraded
+
+    monkeypatch.setattr(HttpApp, "_upgrade", too_late)
+    resumed = await resume(harness, anna, "anna")
+
+    leave = await resumed.expect("leave")
+    assert messages.LeaveRequest.Action.Name(leave.action) == action
+    assert await resumed.closed() == 1000
+    assert resumed.kinds() == ["leave"]
 
 
 async def test_revived_media_path_keeps_the_session(
