@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar, get_args
 
 import numpy as np
+from livekit.protocol import models
 
 from livekit import rtc
 from livekit.rtc.room import EventTypes
@@ -69,6 +70,27 @@ class Events:
                     raise AssertionError(f"{what} never came; there was: {self.names()}") from None
         finally:
             self._waiters.remove(changed)
+
+
+class Packets:
+    """What comes to a room of one kind of packet that has no event of its own."""
+
+    def __init__(self, room: rtc.Room, kind: str) -> None:
+        self._all: asyncio.Queue[models.DataPacket] = asyncio.Queue()
+        assert room._session is not None
+        room._session.receiver.handlers[kind] = lambda packet, _: self._all.put_nowait(packet)
+
+    async def next(self) -> models.DataPacket:
+        return await within(self._all.get())
+
+    def empty(self) -> bool:
+        return self._all.empty()
+
+
+async def send_packet(room: rtc.Room, packet: models.DataPacket) -> None:
+    """Any packet, reliably."""
+    assert room._session is not None
+    await room._session.sender.send(packet, reliable=True)
 
 
 @contextlib.asynccontextmanager

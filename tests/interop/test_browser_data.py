@@ -1,5 +1,5 @@
-"""Data, remote calls, text and byte streams and transcriptions between livekit-client in Chromium and our SDK, on the embedded
-server, over one peer connection and two."""
+"""Data, remote calls, text and byte streams, transcriptions, chat messages and metrics between livekit-client in Chromium and
+our SDK, on the embedded server, over one peer connection and two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from room_tools import Events, microphone, within
+from livekit.protocol import models
+from room_tools import Events, Packets, microphone, send_packet, within
 
 from livekit import rtc
 
@@ -186,6 +187,42 @@ async def test_transcriptions_reach_the_browser_and_come_from_it(pair: Pair, roo
         text, seen = await within(texts.get())
         assert text == "heard"
         assert attributes.items() <= seen.items()
+
+
+async def test_chat_messages_go_both_ways(pair: Pair) -> None:
+    """As packets on our side: like the official SDK for Python, ours has no calls or events for them."""
+    alice, _, page = pair
+    packets = Packets(alice, "chat_message")
+    number = await page.call("chat", "hé", "hö")
+    said, edited = await packets.next(), await packets.next()
+    assert [p.participant_identity for p in (said, edited)] == ["browser"] * 2
+    assert [(p.chat_message.id, p.chat_message.message) for p in (said, edited)] == [
+        (number, "hé"),
+        (number, "hö"),
+    ]
+    assert edited.chat_message.edit_timestamp > 0
+    answer = models.ChatMessage(id="1", timestamp=said.chat_message.timestamp, message="hello")
+    await send_packet(alice, models.DataPacket(chat_message=answer))
+    answer.message, answer.edit_timestamp = "hallo", answer.timestamp + 1
+    await send_packet(alice, models.DataPacket(chat_message=answer))
+    got = await page.call("got", "chats", 4)
+    assert got[2:] == [["hello", "alice", "1", False], ["hallo", "alice", "1", True]]
+
+
+async def test_metrics_reach_a_browser_that_may_have_them(rooms: BrowserRooms) -> None:
+    alice, _ = await rooms.join("alice")
+    allowed = await rooms.browse("allowed", grants={"can_subscribe_metrics": True})
+    other = await rooms.browse("other")
+    packet = models.DataPacket()
+    packet.metrics.str_data.append("own label")
+    async with microphone(alice):
+        for page in (allowed, other):
+            await page.call("waitFor", "trackSubscribed")
+        await send_packet(alice, packet)
+        await alice.local_participant.publish_data("behind them", topic="count")
+        assert await allowed.call("got", "metrics", 1) == [[["own label"], "alice"]]
+        await other.call("got", "packets", 1)
+        assert await other.call("got", "metrics", 0) == []
 
 
 async def test_three_browsers_say_everything_to_each_other(rooms: BrowserRooms) -> None:

@@ -97,8 +97,12 @@ class DataRouter:
         value = packet.WhichOneof("value") or ""
         if _answers_the_server(sender, packet):
             return
-        rule = _RULES.get(value, _attribute)
         identity = "" if sender.hidden else sender.identity
+        if value == "metrics":
+            packet.participant_identity = identity
+            self._pass_metrics(sender, label, packet)
+            return
+        rule = _RULES.get(value, _attribute)
         if not rule(sender, identity, packet):
             self._room.counters["data_dropped_not_allowed"] += 1
             return
@@ -118,6 +122,17 @@ class DataRouter:
                 receiver.data.send(label, encoded, sender.flow)
         if missed:
             self._keep(_Cached(sender.sid, sequence, sender.flow, destinations | destination_sids, encoded))
+
+    def _pass_metrics(self, sender: Participant, label: str, packet: models.DataPacket) -> None:
+        """To those that may have them and are subscribed to the sender, as livekit-server's code says; it collects them
+        first, and is built without that."""
+        encoded = packet.SerializeToString()
+        for receiver in self._receivers(sender, frozenset()):
+            if (
+                receiver.permission.can_subscribe_metrics
+                and sender.sid in receiver.subscriptions.publisher_sids()
+            ):
+                receiver.data.send(label, encoded, sender.flow)
 
     def _is_repeated_nonce(self, nonce: bytes) -> bool:
         if len(nonce) != NONCE_BYTES:
@@ -218,15 +233,10 @@ def _speaks_for_another(sender: Participant, packet: models.DataPacket) -> bool:
     return sender.is_agent and bool(named) and named != sender.identity
 
 
-def _never(_: Participant, __: str, ___: models.DataPacket) -> bool:
-    return False
-
-
 _RULES: dict[str, _Rule] = {
     "user": _user,
     "transcription": _transcription,
     "chat_message": _chat_message,
     "stream_header": _stream_header,
-    "metrics": _never,
 }
-"""All other kinds, unknown ones included, are forwarded under the sender's identity."""
+"""All other kinds, unknown ones included, are forwarded under the sender's identity; metrics go their own way."""

@@ -4,8 +4,9 @@
 const text = new TextDecoder();
 const bytes = new TextEncoder();
 /** What came, by kind. packets: [text, identity, topic, encryption type]; texts: [text, identity, topic, attributes]; files:
- * [SHA-256, size, identity, name, type, announced size]; transcriptions: [segments, identity, track SID]. */
-const received = { packets: [], texts: [], files: [], transcriptions: [] };
+ * [SHA-256, size, identity, name, type, announced size]; transcriptions: [segments, identity, track SID]; chats: [text,
+ * identity, ID, whether it was edited]; metrics: [strings of a batch, identity]. */
+const received = { packets: [], texts: [], files: [], transcriptions: [], chats: [], metrics: [] };
 
 function listenForMessages() {
   room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic, encryptionType) =>
@@ -14,6 +15,10 @@ function listenForMessages() {
     const said = segments.map(({ id, text, final, language }) => ({ id, text, final, language }));
     received.transcriptions.push([said, participant?.identity ?? "", publication?.trackSid ?? ""]);
   });
+  room.on(RoomEvent.ChatMessage, ({ id, message, editTimestamp }, participant) =>
+    received.chats.push([message, participant?.identity ?? "", id, editTimestamp !== undefined]));
+  room.on(RoomEvent.MetricsReceived, (batch, participant) =>
+    received.metrics.push([batch.strData, participant?.identity ?? ""]));
   for (const topic of ["words", "lk.transcription"]) {
     room.registerTextStreamHandler(topic, async (reader, { identity }) => {
       const { attributes } = reader.info;
@@ -38,6 +43,13 @@ async function digest(content) {
 
 async function sendData(words, topic, reliable = true, to = []) {
   await room.localParticipant.publishData(bytes.encode(words), { reliable, topic, destinationIdentities: to });
+}
+
+/** A chat message, and the same edited. Returns its ID. */
+async function chat(words, edited) {
+  const message = await room.localParticipant.sendChatMessage(words);
+  await room.localParticipant.editChatMessage(edited, message);
+  return message.id;
 }
 
 /** Everything of that kind got so far, once there is at least `count`. */

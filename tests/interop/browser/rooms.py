@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,17 @@ class BrowserRooms(Rooms):
         self._open_page = open_page
         self._pages: list[Page] = []
 
-    async def browse(self, identity: str, *, url: str = "", **options: Any) -> Page:
+    async def browse(
+        self,
+        identity: str,
+        *,
+        url: str = "",
+        grants: Mapping[str, Any] = MappingProxyType({}),
+        **options: Any,
+    ) -> Page:
         """A page that has joined; `options` are livekit-client's, and `encryption`."""
         page = await self._open_page()
-        await page.call("join", url or self.server.url, self.token(identity), options)
+        await page.call("join", url or self.server.url, self.token(identity, **grants), options)
         self._pages.append(page)
         return page
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from livekit.protocol import models
 from server_fakes import Harness, SignalClient
+from test_subscribing import published
 
 from greenroom import _engine
 
@@ -159,11 +160,6 @@ RULES = {
     "text of a user": ({}, text_stream("zoe"), "anna"),
     "text of an agent for another": ({"kind": "agent"}, text_stream("zoe"), "zoe"),
     "bytes of an agent for another": ({"kind": "agent"}, byte_stream("zoe"), "anna"),
-    "metrics": (
-        {},
-        models.DataPacket(metrics=models.MetricsBatch() if hasattr(models, "MetricsBatch") else None),
-        None,
-    ),
     "rpc request": ({}, models.DataPacket(rpc_request=models.RpcRequest(id="1", method="m")), "anna"),
     "rpc ack": ({}, models.DataPacket(rpc_ack=models.RpcAck(request_id="1")), "anna"),
     "dtmf": ({}, models.DataPacket(sip_dtmf=models.SipDTMF(code=1, digit="1")), "anna"),
@@ -176,8 +172,6 @@ async def test_rules_by_kind(
     harness: Harness, grants: dict[str, Any], packet: models.DataPacket, identity: str | None
 ) -> None:
     anna, bob = await active(harness, "anna", **grants), await active(harness, "bob")
-    if packet.WhichOneof("value") is None:
-        packet.metrics.SetInParent()
 
     send(anna, packet)
 
@@ -185,6 +179,25 @@ async def test_rules_by_kind(
     for got in received(bob):
         generated = got.chat_message.generated or got.stream_header.text_header.generated
         assert generated == (identity == "zoe")
+
+
+async def test_metrics_reach_those_that_may_have_them_and_are_subscribed(harness: Harness) -> None:
+    allowed = {"can_subscribe_metrics": True}
+    bob, carl = await active(harness, "bob", **allowed), await active(harness, "carl")
+    dora = await harness.join("dora", query={"auto_subscribe": "0"}, **allowed)
+    dora.activate()
+    anna, _ = await published(harness)
+    await bob.settle()
+    packet = models.DataPacket(sequence=1, participant_identity="zoe", destination_identities=["carl"])
+    packet.metrics.str_data.append("own label")
+
+    send(anna, packet)
+    send(bob, packet)  # publishes nothing: nobody can be subscribed
+
+    (got,) = received(bob)
+    assert (got.participant_identity, got.participant_sid) == ("anna", anna.sid)
+    assert got.metrics == packet.metrics
+    assert received(carl) == received(dora) == received(anna) == []
 
 
 async def test_repeated_sequence_is_dropped(harness: Harness) -> None:
