@@ -12,6 +12,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 
 from greenroom import _engine
+from greenroom.signalling.server_description import codec_of_mime_type
 
 from .data_tracks import DataTrackRefused
 from .limits import attributes_size
@@ -89,8 +90,12 @@ def _add_track(participant: Participant, request: messages.SignalRequest) -> Non
     if reason is not None:
         _respond(participant, messages.RequestResponse(reason=reason, add_track=add))
         return
-    publication = Publication(participant, add)
-    published = messages.TrackPublishedResponse(cid=add.cid, track=publication.info)
+    primary = participant.publisher.find(add.sid) if add.sid else None
+    publication = Publication(participant, add, primary)
+    if primary is not None and primary.backup is not None:
+        primary.backup.track = publication
+    info = publication.info if primary is None else primary.info
+    published = messages.TrackPublishedResponse(cid=add.cid, track=info)
     participant.send(messages.SignalResponse(track_published=published))
     participant.publisher.add(publication)
 
@@ -100,9 +105,10 @@ def _refuse_track(participant: Participant, add: messages.AddTrackRequest) -> _R
         return _Reason.NOT_ALLOWED
     if add.type not in (models.TrackType.AUDIO, models.TrackType.VIDEO):
         return _Reason.UNSUPPORTED_TYPE
-    if add.sid:  # a second codec of a published track: video is forwarded in one codec
-        known = participant.publisher.find(add.sid) is not None
-        return _Reason.UNSUPPORTED_TYPE if known else _Reason.NOT_FOUND
+    if add.sid:
+        reason = _refuse_backup(participant.publisher.find(add.sid), add)
+        if reason is not None:
+            return reason
     if participant.publisher.has_cid(add.cid):
         return _Reason.QUEUED
     limits = participant.room.config.limits
@@ -112,6 +118,16 @@ def _refuse_track(participant: Participant, add: messages.AddTrackRequest) -> _R
     ):
         return _Reason.LIMIT_EXCEEDED
     return None
+
+
+def _refuse_backup(known: Publication | None, add: messages.AddTrackRequest) -> _Reason | None:
+    """Of a second codec for a published track: the one that was named with the track, and once."""
+    if known is None:
+        return _Reason.NOT_FOUND
+    codecs = [codec_of_mime_type(codec.codec) for codec in add.simulcast_codecs]
+    if known.backup is None or codecs != [known.backup.codec]:
+        return _Reason.UNSUPPORTED_TYPE
+    return None if known.backup.track is None else _Reason.QUEUED
 
 
 def _mute(participant: Participant, request: messages.SignalRequest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models
@@ -14,6 +14,7 @@ from greenroom.signalling.sdp import MediaKind
 from greenroom.signalling.server_description import PublishedSection, codec_of_mime_type, mime_type
 
 from . import ids
+from .backup_codec import BackupCodec
 from .dynacast import NOBODY, Dynacast
 
 if TYPE_CHECKING:
@@ -37,29 +38,47 @@ _LayerMode = models.VideoLayer.Mode
 class Publication:
     """One track of one participant.
 
-    It is announced to others when its media path is negotiated and connected.
+    It is announced to others when its media path is negotiated and connected. One with a `primary` is what that one's
+    backup codec comes in.
     """
 
-    def __init__(self, publisher: Participant, request: messages.AddTrackRequest) -> None:
+    def __init__(
+        self, publisher: Participant, request: messages.AddTrackRequest, primary: Publication | None = None
+    ) -> None:
         self.publisher = publisher
         self.cid = request.cid
         self.request = request
+        self.primary = primary
         self.info = _track_info(request)
         self.mid = ""
+        self.sdp_cid = ""
+        """What the track is called in descriptions, where that is not its cid."""
         self.announced = False
         self.first_subscriber_reported = False
         self.up_track: _engine.UpTrack | None = None
         self.payload_type: PayloadType | None = None
         self.watched_layer = _BEST_LAYER
         """The highest spatial layer that anybody watches, as the publisher was told; NOBODY when none."""
-        self._dynacast = self._make_dynacast() if self.kind is MediaKind.VIDEO else None
+        self._told: int | None = None
+        """The quality that the publisher was told to be watched."""
+        self._dynacast: Dynacast | None = None
+        self.backup: BackupCodec | None = None
+        if primary is not None:
+            self.info.sid = primary.sid
+            if not self.info.layers:
+                self.info.layers.extend(layer for codec in request.simulcast_codecs for layer in codec.layers)
+        elif self.kind is MediaKind.VIDEO:
+            pause_delay_s = publisher.room.config.dynacast_pause_delay_s
+            self._dynacast = Dynacast(self._watched, pause_delay_s=pause_delay_s)
+            codec = _backup_codec(request)
+            if codec:
+                self.backup = BackupCodec(codec, self._tell_quality, pause_delay_s=pause_delay_s)
+            for dynacast in self._dynacasts():
+                dynacast.set_muted(self.info.muted)
 
-    def _make_dynacast(self) -> Dynacast:
-        dynacast = Dynacast(
-            self._tell_quality, pause_delay_s=self.publisher.room.config.dynacast_pause_delay_s
-        )
-        dynacast.set_muted(self.info.muted)
-        return dynacast
+    def _dynacasts(self) -> list[Dynacast]:
+        backup = self.backup.dynacast if self.backup is not None else None
+        return [dynacast for dynacast in (self._dynacast, backup) if dynacast is not None]
 
     @property
     def sid(self) -> str:
@@ -126,10 +145,14 @@ class Publication:
             mime_type=info.mime_type, mid=mid, cid=self.cid, layers=layers, video_layer_mode=mode
         )
         if msid_track_id != self.cid:
-            codec.sdp_cid = msid_track_id
-        del info.codecs[:]
-        info.codecs.append(codec)
-        self.touch()
+            codec.sdp_cid = self.sdp_cid = msid_track_id
+        told = self.info if self.primary is None else self.primary.info
+        backups = [models.SimulcastCodecInfo(mime_type=mime_type(self.backup.codec))] if self.backup else []
+        first = [codec] if self.primary is None else [*told.codecs[:1], codec]
+        kept = [*first, *backups]
+        del told.codecs[:]
+        told.codecs.extend(kept)
+        (self.primary or self).touch()
 
     def touch(self) -> None:
         """The info changed: give it a newer version."""
@@ -143,8 +166,10 @@ class Publication:
         self.touch()
         if self.up_track is not None:
             self.up_track.set_muted(muted)
-        if self._dynacast is not None:
-            self._dynacast.set_muted(muted)
+        if self.backup is not None and self.backup.track is not None:
+            self.backup.track.set_muted(muted)
+        for dynacast in self._dynacasts():
+            dynacast.set_muted(muted)
         return True
 
     def announce(self) -> None:
@@ -153,21 +178,37 @@ class Publication:
         if self._dynacast is not None:
             self._dynacast.start()
 
-    def watch(self, subscriber: Hashable, quality: int = NOBODY) -> None:
-        """A subscriber watches at most this quality, or no longer; nothing for audio."""
+    def watch(self, subscriber: Hashable, quality: int = NOBODY, *, backup: bool = False) -> None:
+        """A subscriber watches at most this quality, of the backup codec or the first, or no longer; nothing for
+        audio."""
         if self._dynacast is not None:
-            self._dynacast.watch(subscriber, quality)
+            self._dynacast.watch(subscriber, NOBODY if backup else quality)
+        if self.backup is not None:
+            self.backup.dynacast.watch(subscriber, quality if backup else NOBODY)
 
     def repeat_quality(self) -> None:
         """The publisher may have missed what it was told of the quality that is watched."""
-        if self._dynacast is not None:
-            self._dynacast.repeat()
+        for dynacast in self._dynacasts():
+            dynacast.repeat()
 
-    def _tell_quality(self, watched: int) -> None:
+    def _watched(self, quality: int) -> None:
+        self._told = quality
+        self.expect(quality)
+        self._tell_quality()
+
+    def expect(self, watched: int) -> None:
+        """The publisher was told that this quality is watched."""
         self.watched_layer = NOBODY if watched == NOBODY else self.spatial_layer(watched)
         if self.up_track is not None and watched != NOBODY:
             self.up_track.expect_layers(self.spatial_layer(watched))
-        update = subscribed_quality(self, watched)
+
+    def _tell_quality(self) -> None:
+        watched = {self.codec: models.VideoQuality.HIGH if self._told is None else self._told}
+        if self.backup is not None and self.backup.watched is not None:
+            watched[self.backup.codec] = self.backup.watched
+            if self.backup.track is not None:
+                self.backup.track.expect(self.backup.watched)
+        update = subscribed_quality(self.sid, watched)
         self.publisher.send(messages.SignalResponse(subscribed_quality_update=update))
 
     def spatial_layer(self, quality: int) -> int:
@@ -187,24 +228,35 @@ class Publication:
 
     def close(self) -> None:
         """Stop receiving. Harmless twice."""
-        if self._dynacast is not None:
-            self._dynacast.stop()
+        for dynacast in self._dynacasts():
+            dynacast.stop()
+        if self.backup is not None and self.backup.track is not None:
+            self.backup.track.close()
         if self.up_track is not None:
             self.up_track.close()
             self.up_track = None
 
 
-def subscribed_quality(publication: Publication, watched: int) -> messages.SubscribedQualityUpdate:
-    """What the publisher is told to send: every quality up to the one that is watched."""
-    qualities = [
-        messages.SubscribedQuality(quality=quality, enabled=quality <= watched)
-        for quality in (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+def subscribed_quality(track_sid: str, watched: Mapping[str, int]) -> messages.SubscribedQualityUpdate:
+    """What the publisher is told to send of each codec: every quality up to the one that is watched."""
+    codecs = [
+        messages.SubscribedCodec(
+            codec=codec,
+            qualities=[
+                messages.SubscribedQuality(quality=quality, enabled=quality <= best)
+                for quality in (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+            ],
+        )
+        for codec, best in watched.items()
     ]
     return messages.SubscribedQualityUpdate(
-        track_sid=publication.sid,
-        subscribed_qualities=qualities,
-        subscribed_codecs=[messages.SubscribedCodec(codec=publication.codec, qualities=qualities)],
+        track_sid=track_sid, subscribed_qualities=codecs[0].qualities, subscribed_codecs=codecs
     )
+
+
+def _backup_codec(request: messages.AddTrackRequest) -> str:
+    codecs = [codec_of_mime_type(codec.codec) for codec in request.simulcast_codecs[:2]]
+    return codecs[1] if len(codecs) == 2 and codecs[1] != codecs[0] else ""
 
 
 def _track_info(request: messages.AddTrackRequest) -> models.TrackInfo:

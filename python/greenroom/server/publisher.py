@@ -63,7 +63,7 @@ class PublisherConnection:
 
     def tracks(self) -> list[Publication]:
         """Of this participant, announced or not."""
-        return [*self._by_mid.values(), *self._pending.values()]
+        return [p for p in (*self._by_mid.values(), *self._pending.values()) if p.primary is None]
 
     def find(self, track_sid: str) -> Publication | None:
         """A track of this participant, announced or not."""
@@ -143,7 +143,17 @@ class PublisherConnection:
             section = sending.get(mid)
             if section is None or not section.has_track or not _is_same_track(section, publication):
                 del self._by_mid[mid]
-                self._participant.unpublish(publication)
+                self._end(publication)
+
+    def _end(self, publication: Publication) -> None:
+        primary = publication.primary
+        if primary is None:
+            self._participant.unpublish(publication)
+            return
+        publication.close()
+        if primary.backup is not None and primary.backup.track is publication:
+            primary.backup.track = None
+            self._participant.room.backup_ended(primary)
 
     def _take_pending(self, section: MediaSection) -> Publication | None:
         msid = section.stream_and_track()
@@ -196,7 +206,10 @@ class PublisherConnection:
         for publication in list(self._by_mid.values()):
             if not publication.announced:
                 publication.announce()
-                self._participant.publish(publication)
+                if publication.primary is None:
+                    self._participant.publish(publication)
+                else:
+                    self._participant.room.backup_published(publication.primary)
 
     def revoke(self, publication: Publication) -> None:
         """The server ends a track; the client is told and renegotiates."""
@@ -245,5 +258,4 @@ def _is_same_track(section: MediaSection, publication: Publication) -> bool:
     msid = section.stream_and_track()
     if msid is None:
         return True
-    codec = publication.info.codecs[0] if publication.info.codecs else None
-    return msid.track_id in (publication.cid, codec.sdp_cid if codec else "")
+    return msid.track_id in (publication.cid, publication.sdp_cid)

@@ -301,6 +301,17 @@ class Room:
             if participant is not publication.publisher:
                 participant.subscriptions.reconcile(publication)
 
+    def backup_published(self, publication: Publication) -> None:
+        """The backup codec of a track came up: those who wait for it get it."""
+        self.changed(publication.publisher, at_once=True)
+        for participant in self.started_participants():
+            participant.subscriptions.backup_published(publication)
+
+    def backup_ended(self, publication: Publication) -> None:
+        """Its publisher no longer sends it."""
+        for participant in self.started_participants():
+            participant.subscriptions.backup_ended(publication)
+
     def now_s(self) -> float:
         """On the clock of the loop, which is virtual in a simulation."""
         return self._loop.time()

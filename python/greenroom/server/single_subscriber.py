@@ -21,8 +21,8 @@ from greenroom.signalling.down_sections import (
 )
 from greenroom.signalling.media_parameters import HeaderExtension, PayloadType
 from greenroom.signalling.sdp import MediaKind, SessionDescription
-from greenroom.signalling.server_description import payload_types_for
 
+from .backup_codec import choose_codec
 from .negotiation import Negotiation
 from .refusal import ProtocolViolation
 from .ssrcs import Ssrcs
@@ -146,7 +146,7 @@ class SingleSubscriber:
         """Give the section the first track that it can carry; those that no section can carry are refused."""
         for subscription in [s for s in self._waiting if s.publication.kind is section.kind]:
             del self._waiting[subscription]
-            payload_types = self._payload_types(subscription, section)
+            payload_types, _ = choose_codec(subscription.publication, section.payload_types)
             if not payload_types:
                 error = models.SubscriptionError.SE_CODEC_UNSUPPORTED
                 self._participant.subscriptions.fail(subscription, error)
@@ -157,11 +157,6 @@ class SingleSubscriber:
             subscription.rtx_ssrc = self._ssrcs.take() if has_rtx else None
             section.subscription, section.used_before = subscription, True
             return
-
-    @staticmethod
-    def _payload_types(subscription: Subscription, section: _Section) -> list[PayloadType]:
-        publication = subscription.publication
-        return payload_types_for(section.payload_types, publication.codec, publication.payload_type)
 
     def answered(self) -> None:
         """The answer is on its way: send what it promises. Raises ProtocolViolation when the offer's parameters
@@ -176,10 +171,14 @@ class SingleSubscriber:
             self._ask()
 
     def _bind(self, mid: str, section: _Section, subscription: Subscription) -> None:
-        up_track = subscription.publication.up_track
-        if subscription.closed or up_track is None:
+        if subscription.closed:
             return
-        payload_types = self._payload_types(subscription, section)
+        payload_types, backup = choose_codec(subscription.publication, section.payload_types)
+        if backup is not None:
+            self._participant.subscriptions.await_backup(subscription)
+        up_track = subscription.source.up_track if subscription.source is not None else None
+        if up_track is None:
+            return  # the client is asked for another offer when the backup codec comes
         try:
             down_track = self.connection.transport.add_down_track(
                 mid,

@@ -17,10 +17,10 @@ from greenroom.signalling.server_description import (
     OfferedSection,
     answered_extensions,
     answered_payload_types,
-    payload_types_for,
     subscriber_offer,
 )
 
+from .backup_codec import choose_codec
 from .media_connection import DATA_TRACK
 from .negotiation import Negotiation
 from .refusal import ProtocolViolation
@@ -188,14 +188,19 @@ class SubscriberConnection:
         if subscription.closed or subscription.down_track is not None or publication.up_track is None:
             return
         taken = answered_payload_types(answer) if answer is not None and not answer.rejected else []
-        payload_types = payload_types_for(taken, publication.codec, publication.payload_type)
+        payload_types, backup = choose_codec(publication, taken)
         if answer is None or not payload_types:
             self._participant.subscriptions.fail(subscription, models.SubscriptionError.SE_CODEC_UNSUPPORTED)
             return
+        if backup is not None:
+            self._participant.subscriptions.await_backup(subscription)
+        up_track = subscription.source.up_track if subscription.source is not None else None
+        if up_track is None:
+            return  # negotiated again when the backup codec comes
         try:
             down_track = self.connection.transport.add_down_track(
                 subscription.mid,
-                publication.up_track,
+                up_track,
                 ssrc=subscription.ssrc,
                 rtx_ssrc=subscription.rtx_ssrc if payload_types[0].rtx_payload_type is not None else None,
                 payload_types=payload_types,

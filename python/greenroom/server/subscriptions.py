@@ -42,6 +42,8 @@ class Subscription:
         self.down_track: _engine.DownTrack | None = None
         self.codec = publication.codec
         """What the subscriber gets: the publication's, or the Opus in its RED."""
+        self.from_backup = False
+        """It can't take the publication's first codec, and gets the backup one."""
         self.closed = False
         self.enabled = True
         """The client wants it now."""
@@ -49,6 +51,13 @@ class Subscription:
         """The highest spatial layer that it is to get."""
         self.paused = False
         """Held back for lack of bandwidth."""
+
+    @property
+    def source(self) -> Publication | None:
+        """What it is forwarded from; None while that is not there."""
+        if not self.from_backup:
+            return self.publication
+        return self.publication.backup.track if self.publication.backup is not None else None
 
     def unbind(self) -> None:
         """Send nothing for now."""
@@ -191,6 +200,23 @@ class Subscriptions:
 
     # ---- bound to a down track ----
 
+    def await_backup(self, subscription: Subscription) -> None:
+        """The client takes the backup codec alone: its publisher is asked for it."""
+        subscription.from_backup = True
+        self._apply_settings(subscription)
+
+    def backup_published(self, publication: Publication) -> None:
+        """The backup codec of a track is there now."""
+        subscription = self._active.get(publication.sid)
+        if subscription is not None and subscription.from_backup and subscription.down_track is None:
+            self._participant.subscriber.negotiate()
+
+    def backup_ended(self, publication: Publication) -> None:
+        """The backup codec of a track is gone."""
+        subscription = self._active.get(publication.sid)
+        if subscription is not None and subscription.from_backup:
+            subscription.unbind()
+
     def bound(self, subscription: Subscription, down_track: _engine.DownTrack, codec: str) -> None:
         """The client answered: media flows from here on, in this codec."""
         publication = subscription.publication
@@ -220,16 +246,20 @@ class Subscriptions:
 
     def _apply_settings(self, subscription: Subscription) -> None:
         down_track, publication = subscription.down_track, subscription.publication
-        if down_track is None:
+        if down_track is None and not subscription.from_backup:
             return
         settings = self._settings.get(publication.sid)
         subscription.enabled = enabled = settings is None or not settings.disabled
-        down_track.set_enabled(enabled)
+        if down_track is not None:
+            down_track.set_enabled(enabled)
         if publication.kind is MediaKind.VIDEO:
-            quality = self._quality(publication, settings)
-            publication.watch(subscription, quality if enabled else NOBODY)
+            source = subscription.source or publication
+            quality = self._quality(source, settings)
+            publication.watch(subscription, quality if enabled else NOBODY, backup=subscription.from_backup)
             temporal = _ALL_TEMPORAL_LAYERS if settings is None else temporal_layer(settings.fps)
-            subscription.max_layer = publication.spatial_layer(quality)
+            subscription.max_layer = source.spatial_layer(quality)
+            if down_track is None:
+                return
             down_track.set_max_layer(subscription.max_layer, temporal)
             priority = settings.priority if settings is not None else 0
             down_track.set_priority(engine_priority(publication, priority))

@@ -121,8 +121,8 @@ def assert_painted_quarters(
     assert size is None or (seen["width"], seen["height"]) == size
 
 
-def assert_card(frame: rtc.VideoFrame) -> None:
-    """What we decoded is the card of coloured quarters."""
+def assert_card(frame: rtc.VideoFrame, *, tolerance: int = 15) -> None:
+    """What we decoded is the card of coloured quarters. One that a browser painted is up to 50 off."""
     width, height = frame.width, frame.height
     rgba = np.frombuffer(frame.convert(rtc.VideoBufferType.RGBA).data, np.uint8).reshape(height, width, 4)
     across, down = width // 8, height // 8
@@ -131,4 +131,4 @@ def assert_card(frame: rtc.VideoFrame) -> None:
         for top in (0, height // 2)
         for left in (0, width // 2)
     ]
-    assert np.array(middles) == pytest.approx(np.array(QUARTERS_RGB), abs=15)
+    assert np.array(middles) == pytest.approx(np.array(QUARTERS_RGB), abs=tolerance)

@@ -10,12 +10,14 @@ async function receives(identity, source, ms = 2000) {
   const { track } = await subscribed(identity, source);
   if (!track.attachedElements.length) document.body.append(track.attach());
   const read = async () => (await reports(track.receiver, "inbound-rtp"))[0] ?? {};
+  const codec = async (id) => (await reports(track.receiver, "codec")).find((known) => known.id === id)?.mimeType ?? "";
   const before = await read();
   await sleep(ms);
   const after = await read();
   const grown = (name) => (after[name] ?? 0) - (before[name] ?? 0);
   const seconds = (after.timestamp - before.timestamp) / 1000;
   return {
+    codec: await codec(after.codecId),
     width: after.frameWidth ?? 0, height: after.frameHeight ?? 0,
     frames_decoded: grown("framesDecoded"), fps: grown("framesDecoded") / seconds,
     freeze_s: grown("totalFreezesDuration"), key_frames: grown("keyFramesDecoded"),
