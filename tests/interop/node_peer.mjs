@@ -23,15 +23,24 @@ async function publish(local, source) {
   await room.localParticipant.publishTrack(local, options);
 }
 
+/** One frame after the other, whichever track it is of: the SDK refuses a frame while it takes another. */
+let captured = Promise.resolve();
+function play(frame) {
+  captured = captured.then(() => sources.get('sound').captureFrame(frame));
+  return captured;
+}
+
+let heard;
 async function mirrorSound(track) {
+  heard = track;
   if (!sources.has('sound')) {
     sources.set('sound', new rtc.AudioSource(RATE_HZ, 1));
     const echo = rtc.LocalAudioTrack.createAudioTrack('mirror', sources.get('sound'));
     await publish(echo, rtc.TrackSource.SOURCE_MICROPHONE);
   }
   const reader = new rtc.AudioStream(track, RATE_HZ, 1).getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    await sources.get('sound').captureFrame(next.value);
+  for (let next = await reader.read(); !next.done && heard === track; next = await reader.read()) {
+    await play(next.value);
   }
 }
 

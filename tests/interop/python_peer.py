@@ -31,6 +31,8 @@ class Mirror:
         self._tasks: set[asyncio.Future[None]] = set()
         # Our sources, one a kind. Each plays the last track of its kind that was subscribed: after a restart that is another.
         self._sound: rtc.AudioSource | None = None
+        self._heard: rtc.RemoteTrack | None = None
+        self._capturing = asyncio.Lock()  # the SDK refuses a frame while it takes another
         self._picture: rtc.VideoSource | None = None
         room.on("track_subscribed", self._on_track)
         room.on("data_received", self._on_data)
@@ -60,12 +62,16 @@ class Mirror:
         await self.room.local_participant.publish_track(track, options)
 
     async def _mirror_sound(self, track: rtc.RemoteTrack) -> None:
+        self._heard = track
         if self._sound is None:
             self._sound = rtc.AudioSource(RATE_HZ, 1)
             echo = rtc.LocalAudioTrack.create_audio_track("mirror", self._sound)
             await self._publish(echo, rtc.TrackSource.SOURCE_MICROPHONE)
         async for event in rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1):
-            await self._sound.capture_frame(event.frame)
+            if self._heard is not track:
+                return
+            async with self._capturing:
+                await self._sound.capture_frame(event.frame)
 
     async def _mirror_picture(self, track: rtc.RemoteTrack) -> None:
         async for event in rtc.VideoStream(track):
