@@ -46,6 +46,17 @@ fn video_config(codec: Codec) -> VideoSenderConfig {
     }
 }
 
+fn send_audio(pair: &mut Pair) {
+    let now = pair.now;
+    let sender = &mut pair.peers[LEFT];
+    sender.add_audio_sender("0", audio_config(), now).unwrap();
+}
+
+fn send_video(pair: &mut Pair, config: VideoSenderConfig) {
+    let now = pair.now;
+    pair.peers[LEFT].add_video_sender("1", config, now).unwrap();
+}
+
 fn receive_audio(pair: &mut Pair) -> Arc<AudioTrap> {
     let trap = AudioTrap::new(1);
     let now = pair.now;
@@ -103,10 +114,7 @@ fn frames(trap: &VideoTrap) -> usize {
 fn a_tone_arrives_with_its_frequency_and_level() {
     for (rate_hz, channels) in [(48_000, 1), (24_000, 1), (44_100, 2)] {
         let mut pair = Pair::connected(1);
-        let now = pair.now;
-        pair.peers[LEFT]
-            .add_audio_sender("0", audio_config(), now)
-            .unwrap();
+        send_audio(&mut pair);
         let trap = receive_audio(&mut pair);
         speak(&mut pair, 0, 2000, rate_hz, channels);
         assert!(pair.saw(RIGHT, |event| *event == PeerEvent::ReceiverStarted(50)));
@@ -135,10 +143,7 @@ fn a_tone_arrives_with_its_frequency_and_level() {
 #[test]
 fn a_tone_survives_loss_and_reordering() {
     let mut pair = Pair::connected(2);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_audio_sender("0", audio_config(), now)
-        .unwrap();
+    send_audio(&mut pair);
     let trap = receive_audio(&mut pair);
     pair.link = Link {
         delay: Duration::from_millis(30),
@@ -160,10 +165,7 @@ fn a_tone_survives_loss_and_reordering() {
 #[test]
 fn a_muted_sender_sends_nothing_and_comes_back() {
     let mut pair = Pair::connected(3);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_audio_sender("0", audio_config(), now)
-        .unwrap();
+    send_audio(&mut pair);
     let trap = receive_audio(&mut pair);
     speak(&mut pair, 0, 1000, 48_000, 1);
     let now = pair.now;
@@ -205,10 +207,7 @@ fn streams_end_with_their_receiver() {
 fn pictures_arrive_as_they_were() {
     for codec in [Codec::Vp8, Codec::H264] {
         let mut pair = Pair::connected(5);
-        let now = pair.now;
-        pair.peers[LEFT]
-            .add_video_sender("1", video_config(codec), now)
-            .unwrap();
+        send_video(&mut pair, video_config(codec));
         let trap = receive_video(&mut pair, "1", 2222);
         film(&mut pair, (320, 240), 0..60);
         pair.run_for(Duration::from_millis(500));
@@ -242,10 +241,7 @@ fn pictures_arrive_as_they_were() {
 fn video_recovers_after_loss() {
     for codec in [Codec::Vp8, Codec::H264] {
         let mut pair = Pair::connected(6);
-        let now = pair.now;
-        pair.peers[LEFT]
-            .add_video_sender("1", video_config(codec), now)
-            .unwrap();
+        send_video(&mut pair, video_config(codec));
         let trap = receive_video(&mut pair, "1", 2222);
         film(&mut pair, (320, 240), 0..30);
         pair.link.loss = 1.0;
@@ -266,10 +262,7 @@ fn video_recovers_after_loss() {
 #[test]
 fn video_plays_on_under_steady_loss() {
     let mut pair = Pair::connected(7);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_video(&mut pair, video_config(Codec::Vp8));
     let trap = receive_video(&mut pair, "1", 2222);
     pair.link = Link {
         delay: Duration::from_millis(20),
@@ -285,9 +278,7 @@ fn video_plays_on_under_steady_loss() {
 fn a_late_listener_to_a_still_picture_gets_it() {
     let mut pair = Pair::connected(8);
     let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_video(&mut pair, video_config(Codec::Vp8));
     let config = ReceiverConfig {
         id: 60,
         kind: TrackKind::Video,
@@ -307,10 +298,7 @@ fn a_late_listener_to_a_still_picture_gets_it() {
 #[test]
 fn an_unmuted_video_starts_with_a_key_frame() {
     let mut pair = Pair::connected(9);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_video(&mut pair, video_config(Codec::Vp8));
     let trap = receive_video(&mut pair, "1", 2222);
     film(&mut pair, (320, 240), 0..20);
     let now = pair.now;
@@ -340,7 +328,7 @@ fn bitrates_follow_what_the_network_carries() {
     for (layer, max_bitrate_bps) in config.layers.iter_mut().zip([150_000, 500_000, 2_000_000]) {
         layer.max_bitrate_bps = max_bitrate_bps;
     }
-    pair.peers[LEFT].add_video_sender("1", config, now).unwrap();
+    send_video(&mut pair, config);
     let config = ReceiverConfig {
         id: 70,
         kind: TrackKind::Video,
@@ -375,13 +363,8 @@ fn bitrates_follow_what_the_network_carries() {
 #[test]
 fn the_estimate_beside_sound_comes_back_after_a_collapse_of_the_network() {
     let mut pair = Pair::connected(16);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_audio_sender("0", audio_config(), now)
-        .unwrap();
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_audio(&mut pair);
+    send_video(&mut pair, video_config(Codec::Vp8));
     let trap = receive_video(&mut pair, "1", 2222);
     let talk_and_film = |pair: &mut Pair, steps: std::ops::Range<u32>| {
         for step in steps {
@@ -411,10 +394,7 @@ fn the_estimate_beside_sound_comes_back_after_a_collapse_of_the_network() {
 fn a_round_trip_of_nothing_does_not_keep_the_estimator_busy() {
     let mut pair = Pair::connected(16);
     pair.link.delay = Duration::ZERO;
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_video(&mut pair, video_config(Codec::Vp8));
     let trap = receive_video(&mut pair, "1", 2222);
     // The first report comes at once, and no other.
     film(&mut pair, (64, 48), 0..1);
@@ -469,8 +449,7 @@ fn simulcast() -> VideoSenderConfig {
 #[test]
 fn simulcast_layers_are_sent_and_can_be_switched() {
     let mut pair = Pair::connected(10);
-    let now = pair.now;
-    pair.peers[LEFT].add_video_sender("1", simulcast(), now).unwrap();
+    send_video(&mut pair, simulcast());
     film(&mut pair, (640, 480), 0..30);
     let sizes: Vec<_> = pair.peers[LEFT]
         .statistics()
@@ -508,10 +487,7 @@ fn simulcast_layers_are_sent_and_can_be_switched() {
 #[test]
 fn the_only_layer_is_paused_by_the_empty_rid() {
     let mut pair = Pair::connected(17);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_video(&mut pair, video_config(Codec::Vp8));
     let mut encoded = Vec::new();
     for (number, active) in [true, false, true].into_iter().enumerate() {
         let first = number as u32 * 10;
@@ -529,8 +505,7 @@ fn the_only_layer_is_paused_by_the_empty_rid() {
 #[test]
 fn one_simulcast_layer_is_received_by_its_ssrc() {
     let mut pair = Pair::connected(11);
-    let now = pair.now;
-    pair.peers[LEFT].add_video_sender("1", simulcast(), now).unwrap();
+    send_video(&mut pair, simulcast());
     let trap = receive_video(&mut pair, "1", 20);
     film(&mut pair, (640, 480), 0..45);
     let frames = trap.frames.lock().unwrap();
@@ -541,13 +516,8 @@ fn one_simulcast_layer_is_received_by_its_ssrc() {
 #[test]
 fn nothing_is_encoded_before_the_connection_is_up() {
     let mut pair = Pair::new(12);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_audio_sender("0", audio_config(), now)
-        .unwrap();
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_audio(&mut pair);
+    send_video(&mut pair, video_config(Codec::Vp8));
     film(&mut pair, (320, 240), 0..3);
     speak(&mut pair, 0, 100, 48_000, 1);
     assert!(
@@ -571,10 +541,7 @@ fn nothing_is_encoded_before_the_connection_is_up() {
 #[test]
 fn changing_size_goes_on() {
     let mut pair = Pair::connected(13);
-    let now = pair.now;
-    pair.peers[LEFT]
-        .add_video_sender("1", video_config(Codec::Vp8), now)
-        .unwrap();
+    send_video(&mut pair, video_config(Codec::Vp8));
     let trap = receive_video(&mut pair, "1", 2222);
     film(&mut pair, (320, 240), 0..15);
     film(&mut pair, (160, 120), 15..30);

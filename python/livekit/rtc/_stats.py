@@ -52,16 +52,11 @@ def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-_OUTBOUND = _same(
-    "frame_width",
-    "frame_height",
-    "frames_encoded",
-    "key_frames_encoded",
-    "nack_count",
-    "fir_count",
-    "pli_count",
-) | {"frames_sent": "frames_encoded", "target_bitrate": "target_bitrate_bps"}
-"""Every frame that is encoded is sent."""
+_OUTBOUND = _same("nack_count", "fir_count", "pli_count") | {"target_bitrate": "target_bitrate_bps"}
+_OUTBOUND_VIDEO = _same("frame_width", "frame_height", "frames_encoded", "key_frames_encoded") | {
+    "frames_sent": "frames_encoded"
+}
+"""Every frame that is encoded is sent. Frames are pictures (W3C webrtc-stats): sound has none."""
 _INBOUND = _same(
     "frames_decoded", "key_frames_decoded", "frames_dropped", "frame_width", "frame_height",
     "nack_count", "pli_count",
@@ -76,13 +71,20 @@ def _stream(entry: Any, values: dict[str, Any], kind: str) -> None:
     entry.stream.codec_id = str(values.get("codec") or "")
 
 
+def _kind(sender: dict[str, Any]) -> str:
+    return "audio" if sender.get("codec") == "opus" else "video"
+
+
 def _outbound(sender: dict[str, Any]) -> proto.RtcStats:
     stats = proto.RtcStats()
     entry = stats.outbound_rtp
+    kind = _kind(sender)
     _rtc(entry, f"O{_TRANSPORT_ID}{sender.get('ssrc', 0)}")
-    _stream(entry, sender, "audio" if sender.get("codec") == "opus" else "video")
+    _stream(entry, sender, kind)
     _fill(entry.sent, sender, _same("packets_sent", "bytes_sent"))
     _fill(entry.outbound, sender, _OUTBOUND)
+    if kind == "video":
+        _fill(entry.outbound, sender, _OUTBOUND_VIDEO)
     entry.outbound.mid = str(sender.get("mid") or "")
     entry.outbound.rid = str(sender.get("rid") or "")
     entry.outbound.active = True
@@ -93,7 +95,7 @@ def _remote_inbound(sender: dict[str, Any]) -> proto.RtcStats:
     stats = proto.RtcStats()
     entry = stats.remote_inbound_rtp
     _rtc(entry, f"RI{sender.get('ssrc', 0)}")
-    _stream(entry, sender, "audio" if sender.get("codec") == "opus" else "video")
+    _stream(entry, sender, _kind(sender))
     _fill(
         entry.remote_inbound,
         sender,

@@ -23,13 +23,13 @@ impl Sending {
     /// The estimate is of video alone (sound has no transport-wide numbers), but the pacer spends it on sound, too: below
     /// what both need at the least, no video would be sent, and nothing could raise it again.
     pub fn set_estimate(&mut self, rtc: &mut Rtc, estimate_bps: u64, now: Instant) {
-        let is_stuck = self.has_video() && estimate_bps < self.audio_bps() + LEAST_VIDEO_BPS;
+        let least_bps = self.audio_bps() + LEAST_VIDEO_BPS;
+        let is_stuck = estimate_bps < least_bps && self.has_video();
         let is_time = self
             .restarted_at
             .is_none_or(|at| now.saturating_duration_since(at) >= RESTART_INTERVAL);
         self.estimate_bps = Some(estimate_bps);
         if is_stuck && is_time {
-            let least_bps = self.audio_bps() + LEAST_VIDEO_BPS;
             rtc.bwe().reset(Bitrate::bps(least_bps));
             self.restarted_at = Some(now);
             self.estimate_bps = Some(least_bps);

@@ -21,5 +21,24 @@ def test_a_sender_tells_what_it_encoded_and_sent() -> None:
     assert len([entry for entry in entries if entry.HasField("outbound_rtp")]) == 1
 
 
+def test_sound_has_packets_and_no_frames() -> None:
+    counted = {
+        "mid": "0",
+        "ssrc": 8,
+        "codec": "opus",
+        "packets_sent": 50,
+        "frames_encoded": 50,
+        "nack_count": 2,
+    }
+    outbound = sender_stats({"senders": [counted]}, "0")[0].outbound_rtp
+    assert (outbound.stream.kind, outbound.sent.packets_sent, outbound.outbound.nack_count) == (
+        "audio",
+        50,
+        2,
+    )
+    assert not outbound.outbound.HasField("frames_sent")
+    assert not outbound.outbound.HasField("frames_encoded")
+
+
 def test_an_unknown_section_has_no_statistics() -> None:
     assert sender_stats({"senders": []}, "1") == []
