@@ -4,7 +4,8 @@ usage: PYTHON events_program.py URL TOKEN
 
 Publishes a tone, answers each data packet with what it said, and prints one JSON line per event with the short form of
 its arguments. Each line it reads is an order: `metadata` or `name` and the new one, `simulate` and the number of a
-scenario, `unpublish`. Leaves when its standard input closes or it is disconnected. Uses only what both SDKs have.
+scenario, `unpublish`, `publish_data_track` and a name, `unpublish_data_track`. Leaves when its standard input closes or
+it is disconnected. Uses only what both SDKs have.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ EVENTS = (
     "active_speakers_changed", "room_metadata_changed", "participant_metadata_changed",
     "participant_name_changed", "participant_attributes_changed", "participant_permissions_changed",
     "connection_quality_changed", "data_received", "connection_state_changed", "disconnected", "reconnecting",
-    "reconnected", "room_updated", "token_refreshed", "track_subscription_failed",
+    "reconnected", "room_updated", "token_refreshed", "track_subscription_failed", "connected",
+    "data_track_published", "data_track_unpublished", "participant_encryption_status_changed",
 )  # fmt: skip
 
 
@@ -38,6 +40,8 @@ def short(argument: Any) -> Any:
         return argument
     if isinstance(argument, rtc.DataPacket):
         return argument.data.decode()
+    if isinstance(argument, rtc.RemoteDataTrack):
+        return argument.info.name
     for name in ("identity", "name", "can_publish"):
         if hasattr(argument, name):
             return getattr(argument, name)
@@ -82,11 +86,18 @@ async def main(url: str, token: str) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     tell("ready")
     local = room.local_participant
+    data_tracks: list[rtc.LocalDataTrack] = []
+
+    async def publish_data_track(name: str) -> None:
+        data_tracks.append(await local.publish_data_track(name=name))
+
     known = {
         "metadata": local.set_metadata,
         "name": local.set_name,
         "simulate": lambda number: room.simulate_scenario(int(number)),
         "unpublish": lambda _: local.unpublish_track(publication.sid),
+        "publish_data_track": publish_data_track,
+        "unpublish_data_track": lambda _: data_tracks.pop().unpublish(),
     }
     while not ended.is_set():
         orders = asyncio.ensure_future(reader.readline())
