@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -37,7 +37,7 @@ LIFE = (
 RESUMED = ["connection_state_changed", "reconnecting", "connection_state_changed", "reconnected"]
 
 
-class _Behind:
+class Behind:
     """The server as seen through the proxy."""
 
     def __init__(self, server: Any, proxy: TcpProxy) -> None:
@@ -60,7 +60,7 @@ class Pair:
         """`single`: whether `room` uses one peer connection where the server has that."""
         self.rooms.server = server
         self.other, self.other_events = await self.rooms.join("other")
-        self.rooms.server = _Behind(server, self.proxy)
+        self.rooms.server = Behind(server, self.proxy)
         self.room, self.events = await self.rooms.join("cut", rtc.RoomOptions(single_peer_connection=single))
         self.other.on("data_received", lambda packet: self.numbers.append(int(packet.data)))
 
@@ -205,6 +205,33 @@ async def media_dies_and_is_revived(
         for happened in (events, heard):
             assert happened.names("track_unsubscribed", "participant_disconnected") == []
     await rooms.leave()
+
+
+async def server_dies_and_another_follows(
+    rooms: Rooms, die: Callable[[], None], another: contextlib.AbstractAsyncContextManager[object]
+) -> None:
+    """The case of a server that is killed: it `die`s, and where it was there is `another`, which knows of nobody."""
+    (a, a_events), (b, b_events) = await rooms.join("a"), await rooms.join("b")
+    old_room = await a.sid
+    async with microphone(a, 900) as (publication, _):
+        await b_events.wait("track_subscribed")
+        old_track = publication.sid
+        die()
+        await a_events.wait("reconnecting")
+        sending = asyncio.ensure_future(a.local_participant.publish_data("0"))
+        async with another:
+            await asyncio.gather(a_events.wait("reconnected"), b_events.wait("reconnected"))
+            await within(sending)
+            assert a_events.of("local_track_republished") == [(publication, old_track)]
+            assert await a.sid != old_room
+            await b_events.until(lambda: "a" in b.remote_participants, "the other participant")
+            track, *_ = await b_events.wait("track_subscribed", count=2)
+            stream = rtc.AudioStream(track)
+            await Ear(stream).wait_for_tone(900)
+            await stream.aclose()
+            for events in (a_events, b_events):
+                assert events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
+            await rooms.leave()
 
 
 @ONE_CONNECTION_OR_TWO

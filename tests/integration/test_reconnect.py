@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from reconnect_cases import *  # noqa: F403 - the tests
-from reconnect_cases import media_dies_and_is_revived
-from room_tools import Ear, Rooms, microphone, within
+from reconnect_cases import media_dies_and_is_revived, server_dies_and_another_follows
+from room_tools import Rooms, within
 from udp_relay import RELAY_ADDRESS, UdpRelay
 
 import greenroom
@@ -66,28 +66,7 @@ class _Address:
 
 async def test_a_server_that_is_killed_and_started_again() -> None:
     async with server_process(0) as (process, port):
-        rooms = Rooms(_Address(port))
-        (a, a_events), (b, b_events) = await rooms.join("a"), await rooms.join("b")
-        old_room = await a.sid
-        async with microphone(a, 900) as (publication, _):
-            await b_events.wait("track_subscribed")
-            old_track = publication.sid
-            process.kill()
-            await a_events.wait("reconnecting")
-            sending = asyncio.ensure_future(a.local_participant.publish_data("0"))
-            async with server_process(port):
-                await asyncio.gather(a_events.wait("reconnected"), b_events.wait("reconnected"))
-                await within(sending)
-                assert a_events.of("local_track_republished") == [(publication, old_track)]
-                assert await a.sid != old_room
-                await b_events.until(lambda: "a" in b.remote_participants, "the other participant")
-                track, *_ = await b_events.wait("track_subscribed", count=2)
-                stream = rtc.AudioStream(track)
-                await Ear(stream).wait_for_tone(900)
-                await stream.aclose()
-                for events in (a_events, b_events):
-                    assert events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
-                await rooms.leave()
+        await server_dies_and_another_follows(Rooms(_Address(port)), process.kill, server_process(port))
 
 
 async def test_a_server_that_stops_says_goodbye_for_good(nothing_left: None) -> None:

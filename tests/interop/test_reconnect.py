@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from reconnect_cases import *  # noqa: F403 - the tests
-from reconnect_cases import media_dies_and_is_revived
+from reconnect_cases import Behind, media_dies_and_is_revived, server_dies_and_another_follows
 from room_tools import Ear, Rooms, microphone, within
 from tcp_proxy import TcpProxy
 from udp_relay import RELAY_ADDRESS, UdpRelay
@@ -43,38 +42,24 @@ async def test_a_dead_media_path_to_livekit_server_is_revived_by_an_ice_restart(
             await media_dies_and_is_revived(server, relay, caplog, single=single)
 
 
+@contextlib.asynccontextmanager
+async def _behind(
+    proxy: TcpProxy, starting: contextlib.AbstractContextManager[RoomServer]
+) -> AsyncIterator[None]:
+    """From here on, the proxy leads to the server that is started."""
+    with starting as server:
+        proxy.lead_to(server.url)
+        yield
+
+
 async def test_a_livekit_server_that_is_killed_and_started_again(nothing_left: None, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as servers:
-        first = servers.enter_context(livekit_server(tmp_path / "first.log"))
+    with livekit_server(tmp_path / "first.log") as first:
         async with TcpProxy(first.url) as proxy:
-            rooms = Rooms(_Behind(proxy, first))
-            (a, a_events), (_, b_events) = await rooms.join("a"), await rooms.join("b")
-            old_room = await a.sid
-            async with microphone(a, 900) as (publication, _):
-                await b_events.wait("track_subscribed")
-                old_track = publication.sid
-                os.kill(first.pid, signal.SIGKILL)
-                await a_events.wait("reconnecting")
-                sending = asyncio.ensure_future(a.local_participant.publish_data("0"))
-                proxy.lead_to(servers.enter_context(livekit_server(tmp_path / "second.log")).url)
-                await asyncio.gather(a_events.wait("reconnected"), b_events.wait("reconnected"))
-                await within(sending)
-                assert a_events.of("local_track_republished") == [(publication, old_track)]
-                assert await a.sid != old_room
-                track, *_ = await b_events.wait("track_subscribed", count=2)
-                stream = rtc.AudioStream(track)
-                await Ear(stream).wait_for_tone(900)
-                await stream.aclose()
-                for events in (a_events, b_events):
-                    assert events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
-                await rooms.leave()
-
-
-class _Behind:
-    """A server as seen through the proxy."""
-
-    def __init__(self, proxy: TcpProxy, server: RoomServer) -> None:
-        self.url, self.token = proxy.url, server.token
+            await server_dies_and_another_follows(
+                Rooms(Behind(first, proxy)),
+                lambda: os.kill(first.pid, signal.SIGKILL),
+                _behind(proxy, livekit_server(tmp_path / "second.log")),
+            )
 
 
 @contextlib.asynccontextmanager
@@ -100,22 +85,22 @@ async def official(
 async def test_the_official_sdk_finds_a_server_that_is_killed_and_started_again(
     nothing_left: None, tmp_path: Path
 ) -> None:
-    with contextlib.ExitStack() as servers:
-        first = servers.enter_context(greenroom_server(tmp_path / "first.log"))
+    with greenroom_server(tmp_path / "first.log") as first:
         async with TcpProxy(first.url) as proxy:
-            rooms = Rooms(_Behind(proxy, first))
+            rooms = Rooms(Behind(first, proxy))
             _, events = await rooms.join("us")
             async with official_client_in(rooms, proxy.url) as client:
                 await events.wait("track_subscribed")
                 os.kill(first.pid, signal.SIGKILL)
                 await client.wait("reconnecting")
-                proxy.lead_to(servers.enter_context(greenroom_server(tmp_path / "second.log")).url)
-                await client.wait("reconnected")
-                assert client.names().count("local_track_republished") == 1
-                track, *_ = await events.wait("track_subscribed", count=2)
-                stream = rtc.AudioStream(track)
-                await Ear(stream).wait_for_tone(600)
-                await stream.aclose()
+                async with _behind(proxy, greenroom_server(tmp_path / "second.log")):
+                    await client.wait("reconnected")
+                    assert client.names().count("local_track_republished") == 1
+                    track, *_ = await events.wait("track_subscribed", count=2)
+                    stream = rtc.AudioStream(track)
+                    await Ear(stream).wait_for_tone(600)
+                    await stream.aclose()
+                    await rooms.leave()
 
 
 async def test_the_official_sdk_resumes_on_the_embedded_server(
