@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from reconnect_cases import *  # noqa: F403 - the tests
 from reconnect_cases import Behind, media_dies_and_is_revived, server_dies_and_another_follows
-from room_tools import Ear, Rooms, microphone, within
+from room_tools import Ear, Events, Rooms, microphone, within
 from tcp_proxy import TcpProxy
-from udp_relay import RELAY_ADDRESS, UdpRelay
+from udp_relay import RELAY_ADDRESS, UdpRelay, server_behind_relay
 
 from livekit import api, rtc
 from livekit.rtc.room import proto_room
@@ -122,6 +122,40 @@ async def test_the_official_sdk_resumes_on_the_embedded_server(
         assert [name for name in client.names()[told:] if name in _LIFE] == ["reconnecting", "reconnected"]
         leaving = {"track_unsubscribed", "participant_disconnected", "track_published", "track_unpublished"}
         assert leaving.isdisjoint(name for name, _ in events.all[heard:]), "a resume is not seen by others"
+
+
+async def test_the_official_sdk_comes_back_when_its_media_path_dies(nothing_left: None) -> None:
+    """Its path alone. It resumes, or starts anew where its server gave it up first: that is a matter of milliseconds."""
+    async with server_behind_relay() as (server, relay), contextlib.AsyncExitStack() as leaving:
+        rooms = Rooms(server)
+        room, events = await rooms.join("us")
+        with relay.newcomers() as theirs:
+            client = await leaving.enter_async_context(official_client_in(rooms, server.url))
+            await _hear_the_official(room, events)
+        relay.block(theirs)
+        await client.wait("reconnecting")
+        assert relay.dropped > 0
+        relay.unblock(theirs)
+        await client.wait("reconnected")
+        await _hear_the_official(room, events)
+        await within(room.local_participant.publish_data("after"))
+        await events.wait("data_received", lambda packet: packet.data == b"after")
+        assert client.names().count("reconnecting") == client.names().count("reconnected") == 1
+        assert "disconnected" not in client.names()
+
+
+async def _hear_the_official(room: rtc.Room, events: Events) -> None:
+    """On the track that it publishes now."""
+
+    def track() -> rtc.Track | None:
+        official = room.remote_participants.get("official")
+        publications = official.track_publications.values() if official is not None else ()
+        return next((p.track for p in publications if p.track is not None), None)
+
+    await events.until(lambda: track() is not None, "its track")
+    stream = rtc.AudioStream(track())
+    await Ear(stream).wait_for_tone(600)
+    await stream.aclose()
 
 
 async def test_the_official_sdk_restarts_when_its_session_is_gone(
