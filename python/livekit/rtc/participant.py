@@ -39,7 +39,7 @@ from ._proto.room_pb2 import TrackPublishOptions
 from ._proto.track_pb2 import ParticipantTrackPermission
 from ._proto.video_frame_pb2 import VideoCodec
 from .data_track import LocalDataTrack, RemoteDataTrack
-from .track import LocalAudioTrack, LocalTrack
+from .track import LocalAudioTrack, LocalTrack, LocalVideoTrack
 from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 from .transcription import Transcription
 
@@ -273,6 +273,17 @@ def _text(what: str, value: object) -> str:
     return value
 
 
+def _bytes(what: str, value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    try:
+        return bytes(memoryview(value))  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what} is {value!r}: it must be bytes or a string") from None
+
+
 _DEFAULT_PUBLISH_OPTIONS = TrackPublishOptions()
 
 
@@ -296,6 +307,8 @@ class LocalParticipant(LocalData, Participant):
         Raises PublishTrackError: not connected, not allowed by the token, no answer, or a codec that
         can't be sent.
         """
+        if not isinstance(track, (LocalAudioTrack, LocalVideoTrack)):
+            raise TypeError(f"track is {track!r}: it must be a LocalAudioTrack or a LocalVideoTrack")
         session = self._connected(PublishTrackError, "publish a track")
         source = track.source
         size = (int(getattr(source, "_width", 0)), int(getattr(source, "_height", 0)))
@@ -341,9 +354,13 @@ class LocalParticipant(LocalData, Participant):
         channel opens.
         """
         session = self._connected(PublishDataError, "publish data")
-        data = payload.encode() if isinstance(payload, str) else bytes(payload)
+        if isinstance(destination_identities, str):
+            raise TypeError(
+                f"destination_identities is {destination_identities!r}: it must be a list of identities"
+            )
+        user = models.UserPacket(payload=_bytes("payload", payload), topic=_text("topic", topic or ""))
         packet = models.DataPacket(
-            user=models.UserPacket(payload=data, topic=topic),
+            user=user,
             destination_identities=destination_identities or (),
         )
         await session.sender.send(packet, reliable=reliable)
@@ -386,6 +403,8 @@ class LocalParticipant(LocalData, Participant):
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Merge into the present ones; an empty value deletes its key. Raises like `set_metadata`; the limit is 64 KiB."""
+        if not isinstance(attributes, Mapping):
+            raise TypeError(f"attributes is {attributes!r}: it must be a dict")
         for key, value in attributes.items():
             _text(f"the attribute {_text('a key of attributes', key)!r}", value)
         await self._connected(RuntimeError, "set attributes").requests.update_own(attributes=dict(attributes))
@@ -399,6 +418,8 @@ class LocalParticipant(LocalData, Participant):
         """Who may subscribe to our tracks. Replaces what was set before; default: everyone to all."""
         message = proto_signal.SubscriptionPermission(all_participants=allow_all_participants)
         for permission in participant_permissions or ():
+            if not isinstance(permission, ParticipantTrackPermission):
+                raise TypeError(f"a permission is {permission!r}: each must be a ParticipantTrackPermission")
             if not permission.participant_identity:
                 raise ValueError("a permission names no participant: set participant_identity")
             message.track_permissions.add(

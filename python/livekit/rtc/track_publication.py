@@ -159,7 +159,7 @@ class RemoteTrackPublication(TrackPublication):
     def set_subscribed(self, subscribed: bool) -> None:
         """Ask the server to send the track, or to stop. `track_subscribed` or `track_unsubscribed`
         follows."""
-        set_subscribed(self._state.participant.facade._session, self._state, subscribed)
+        set_subscribed(self._state.participant.facade._session, self._state, bool(subscribed))
 
     @property
     def subscription_allowed(self) -> bool:
@@ -217,7 +217,7 @@ class RemoteTrackPublication(TrackPublication):
     def set_priority(self, priority: int) -> None:
         """Which track a server that runs out of bandwidth serves first: the highest. livekit-server 1.13 ignores it."""
         if not 0 <= priority < 2**32:
-            raise ValueError(f"priority is {priority}: it must be 0 or more")
+            raise ValueError(f"priority is {priority}: it must be 0 to {2**32 - 1}")
         self._change(priority=int(priority))
 
     def _change(self, **changes: Any) -> None:
