@@ -151,13 +151,13 @@ class Server:
         self._rooms = rooms = Rooms(self.config, plane, self.counters)
         metrics = Metrics(rooms, self._sfu.stats)
         self._drain = Drain(rooms)
-        for listener in (RoomLog(), metrics, self._drain):
+        for listener in (RoomLog(), metrics.tallies, self._drain):
             rooms.listeners.add(listener)
         if self.config.webhooks.urls:
             secret = self.config.keys[self.config.webhooks.api_key]
             self._webhooks = Webhooks(self.config.webhooks, secret, self.counters)
             rooms.listeners.add(self._webhooks)
-        self._http = HttpApp(rooms, metrics)
+        self._http = HttpApp(rooms, metrics.tallies)
         self._runner = web.AppRunner(
             self._http.application,
             handle_signals=False,

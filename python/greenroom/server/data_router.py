@@ -214,6 +214,7 @@ def _chat_message(sender: Participant, identity: str, packet: models.DataPacket)
 
 
 def _stream_header(sender: Participant, identity: str, packet: models.DataPacket) -> bool:
+    sender.room.tell("stream_begun", packet)
     is_text = packet.stream_header.WhichOneof("content_header") == "text_header"
     if is_text and _speaks_for_another(sender, packet):
         packet.stream_header.text_header.generated = True

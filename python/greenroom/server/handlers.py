@@ -97,6 +97,8 @@ def _add_track(participant: Participant, request: messages.SignalRequest) -> Non
     info = publication.info if primary is None else primary.info
     published = messages.TrackPublishedResponse(cid=add.cid, track=info)
     participant.send(messages.SignalResponse(track_published=published))
+    if primary is None:
+        participant.room.tell("track_added", publication)
     participant.publisher.add(publication)
 
 

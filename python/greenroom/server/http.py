@@ -19,11 +19,11 @@ from .agents import Agents
 from .handlers import handle
 from .join_request import JoinRequest, read_join_request
 from .join_response import leave_request
-from .metrics import Metrics
 from .participant import Participant
 from .refusal import Refusal
 from .rooms import Rooms
 from .services import methods
+from .tallies import Tallies
 from .tokens import Claims, bearer_token, verify
 from .twirp import TwirpServer
 from .websocket import FINISH_LIMIT_S, Session
@@ -48,8 +48,9 @@ def text(status: int, body: str) -> web.Response:
 class HttpApp:
     """The aiohttp application of one server."""
 
-    def __init__(self, rooms: Rooms, metrics: Metrics) -> None:
+    def __init__(self, rooms: Rooms, tallies: Tallies) -> None:
         self._rooms = rooms
+        self._tallies = tallies
         self._agents = Agents()
         self._agent_sockets: set[AgentSocket] = set()
         rooms.listeners.add(self._agents)
@@ -69,7 +70,7 @@ class HttpApp:
             methods(rooms, self._agents),
             body_bytes=limits.api_body_bytes,
             body_timeout_s=limits.api_body_timeout_s,
-            on_finished=metrics.request_finished,
+            on_finished=tallies.request_finished,
         )
         self.application = web.Application(client_max_size=limits.api_body_bytes)
         self.application.router.add_route("*", "/{path:.*}", self._admit)
@@ -152,10 +153,14 @@ class HttpApp:
         if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
             return web.Response(status=404)
         limits = self._rooms.config.limits
-        join = read_join_request(claims, request.query, limits, needs_wrapped=needs_wrapped)
-        if join.reconnect:
+        try:
+            join = read_join_request(claims, request.query, limits, needs_wrapped=needs_wrapped)
+            participant = None if join.reconnect else self._rooms.join(join)
+        except Refusal:
+            self._tallies.join_refused()
+            raise
+        if participant is None:
             return await self._resume(request, join)
-        participant = self._rooms.join(join)
         try:
             return await self._run_session(request, participant, participant.room.start, join.requests)
         finally:

@@ -1,34 +1,27 @@
 """Prometheus metrics of one server, under livekit-server's names where it has them.
 
-What can be counted by looking is looked at when it is asked for; only durations and outcomes are noted as they happen.
+What can be counted by looking is looked at when it is asked for; durations and outcomes are noted as they happen (`tallies`).
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
-from livekit.protocol import models
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from .room_listener import RoomListener
+from .tallies import Tallies, kind_of, untyped
 
 if TYPE_CHECKING:
     from .config import PrometheusConfig
-    from .participant import Participant
-    from .publications import Publication
-    from .room import Room
     from .rooms import Rooms
 
-_ROOM_DURATIONS_S = (5, 10, 60, 300, 600, 1800, 3600, 7200, 18_000, 36_000)
-_REQUEST_DURATIONS_MS = (1, 5, 10, 50, 100, 500, 1000, 5000, 10_000)
 _TRAFFIC = {
     "packets_received": ("packet_total", "incoming"),
     "packets_sent": ("packet_total", "outgoing"),
@@ -48,7 +41,7 @@ _Values = Mapping[tuple[str, ...], float]
 """From label values to the value of a series."""
 
 
-class Metrics(RoomListener, Collector):
+class Metrics(Collector):
     """The series of one server. `traffic` returns the counters of its forwarding unit."""
 
     def __init__(self, rooms: Rooms, traffic: Callable[[], Mapping[str, int]]) -> None:
@@ -57,45 +50,7 @@ class Metrics(RoomListener, Collector):
         self._constant = {"node_id": rooms.node_id, "node_type": "SERVER"}
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        self._joins: Counter[tuple[str, ...]] = Counter()
-        self._published: Counter[tuple[str, ...]] = Counter()
-        self._requests: Counter[tuple[str, ...]] = Counter()
-        self._room_durations = Histogram(
-            "livekit_room_duration_seconds",
-            "Life of rooms that are closed.",
-            buckets=_ROOM_DURATIONS_S,
-            registry=self._registry,
-        )
-        self._request_durations = Histogram(
-            "livekit_node_twirp_request_latency_ms",
-            "Duration of calls of the server API.",
-            ("service", "method"),
-            buckets=_REQUEST_DURATIONS_MS,
-            registry=self._registry,
-        )
-
-    # ---- what happens ----
-
-    def room_finished(self, room: Room) -> None:
-        self._room_durations.observe(time.time() - room.created_at_ms / 1000)
-
-    def participant_joined(self, participant: Participant) -> None:
-        self._joins[("signal_connected",)] += 1
-
-    def participant_active(self, participant: Participant) -> None:
-        self._joins[("rtc_active",)] += 1
-
-    def participant_left(self, participant: Participant) -> None:
-        if not participant.was_active:
-            self._joins[("rtc_canceled",)] += 1
-
-    def track_published(self, publication: Publication) -> None:
-        self._published[(_kind(publication), "success")] += 1
-
-    def request_finished(self, service: str, method: str, code: str, duration_s: float) -> None:
-        """A call of the server API ended; `code` is empty when it succeeded."""
-        self._requests[(service, method, "failure" if code else "success", code)] += 1
-        self._request_durations.labels(service, method).observe(duration_s * 1000)
+        self.tallies = Tallies(self._registry)
 
     # ---- what can be counted ----
 
@@ -103,23 +58,17 @@ class Metrics(RoomListener, Collector):
         """The present state of the server, for the registry."""
         rooms = self._rooms.all()
         participants = [p for room in rooms for p in room.started_participants()]
-        published: Counter[tuple[str, ...]] = Counter({("audio",): 0, ("video",): 0})
+        published: Counter[tuple[str, ...]] = Counter({("AUDIO",): 0, ("VIDEO",): 0})
         subscribed = published.copy()
-        published.update((_kind(p),) for room in rooms for p in room.announced_publications())
-        subscribed.update((_kind(p),) for q in participants for p in q.subscriptions.publications())
+        published.update((kind_of(p),) for room in rooms for p in room.announced_publications())
+        subscribed.update((kind_of(p),) for q in participants for p in q.subscriptions.publications())
         yield _family("livekit_room_total", "Open rooms.", {(): len(rooms)})
         yield _family("livekit_participant_total", "Participants in rooms.", {(): len(participants)})
         yield _family("livekit_track_published_total", "Tracks that are published.", published, "kind")
         yield _family(
             "livekit_track_subscribed_total", "Tracks on their way to somebody.", subscribed, "kind"
         )
-        yield _family("livekit_participant_join_total", "Joins by how far they came.", self._joins, "state")
-        yield _family(
-            "livekit_track_publish_counter", "Tracks published so far.", self._published, "kind", "state"
-        )
-        names = ("service", "method", "status", "code")
-        help_ = "Calls of the server API."
-        yield _family("livekit_node_twirp_request_status", help_, self._requests, *names)
+        yield from self.tallies.families()
         traffic = self._traffic()
         yield from _traffic_families(traffic)
         counts = self._rooms.counters + Counter(data_dropped_lossy_full=traffic.get("messages_displaced", 0))
@@ -145,14 +94,15 @@ class _Labelled(CollectorRegistry):
     def collect(self) -> Iterator[Metric]:
         for metric in self._inner.collect():
             metric.samples = [
-                sample._replace(labels={**sample.labels, **self._labels}) for sample in metric.samples
+                sample._replace(labels={**sample.labels, **self._labels})
+                for sample in metric.samples
+                if not sample.name.endswith("_created")  # of Python's library alone
             ]
             yield metric
 
 
 def _family(name: str, help_: str, values: _Values, *labels: str) -> Metric:
-    # Untyped, because the library would add to the names of counters, which are livekit-server's.
-    metric = Metric(name, help_, "unknown")
+    metric = untyped(name, help_)
     for label_values, value in values.items():
         metric.add_sample(name, dict(zip(labels, label_values, strict=True)), value)
     return metric
@@ -161,9 +111,9 @@ def _family(name: str, help_: str, values: _Values, *labels: str) -> Metric:
 def _traffic_families(traffic: Mapping[str, int]) -> Iterator[Metric]:
     families: dict[str, dict[tuple[str, ...], float]] = {}
     for key, (name, direction) in _TRAFFIC.items():
-        families.setdefault(name, {})[(direction,)] = traffic.get(key, 0)
+        families.setdefault(name, {})[(direction, "")] = traffic.get(key, 0)
     for name, values in families.items():
-        yield _family(f"livekit_{name}", "Of all media connections.", values, "direction")
+        yield _family(f"livekit_{name}", "Of all media connections.", values, "direction", "country")
     dropped: _Values = {(why,): traffic.get(f"packets_dropped_{why}", 0) for why in _DROPPED}
     help_ = "Datagrams that belong to nobody, are malformed, or do not prove to be a client's."
     yield _family("greenroom_packets_dropped_total", help_, dropped, "why")
@@ -171,10 +121,6 @@ def _traffic_families(traffic: Mapping[str, int]) -> Iterator[Metric]:
     yield _family("greenroom_media_connections_failed_total", "Media connections that failed.", failed)
     tcp: _Values = {(what,): traffic.get(f"tcp_connections_{what}", 0) for what in _TCP}
     yield _family("greenroom_tcp_connections_total", "ICE-TCP connections of this process.", tcp, "what")
-
-
-def _kind(publication: Publication) -> str:
-    return "audio" if publication.info.type == models.TrackType.AUDIO else "video"
 
 
 def metrics_application(metrics: Metrics, config: PrometheusConfig) -> web.Application:

@@ -91,6 +91,7 @@ class Qualities:
         now_s = self._room.now_s()
         scores = [*self._measure_published(participant, now_s), *self._measure_received(participant, now_s)]
         after = self._scores[participant.sid] = min([BEST_SCORE, *scores])
+        self._room.tell("participant_measured", participant)
         if quality_of(after) == quality_of(before):
             return
         for other in present:

@@ -79,7 +79,7 @@ class Room:
         self._loop = asyncio.get_running_loop()
         self.data = DataRouter(self)
         self._on_closed = on_closed
-        self._listeners = listeners
+        self.tell = listeners.tell
         self._participants: dict[str, Participant] = {}
         """By identity, those whose signal connection is not up yet included."""
         self._started: list[Participant] | None = None
@@ -188,12 +188,12 @@ class Room:
         self.changed(participant)
         if self.is_recorded() != recorded:
             self.send_room_update()
-        self._listeners.tell("participant_joined", participant)
+        self.tell("participant_joined", participant)
 
     def became_active(self, participant: Participant) -> None:
         """The participant's media connection is up."""
         self.changed(participant)
-        self._listeners.tell("participant_active", participant)
+        self.tell("participant_active", participant)
 
     def resume(self, participant: Participant, session: Session) -> None:
         """A started participant has a new signal connection."""
@@ -246,7 +246,7 @@ class Room:
         elif was_visible:
             self._updates.left(participant, at_once=was_publisher)
         if was_started:
-            self._listeners.tell("participant_left", participant)
+            self.tell("participant_left", participant)
         if self._was_joined and not replaced and all(p.dependent for p in self._participants.values()):
             self._wait_idle(self.departure_timeout_s)
 
@@ -278,7 +278,7 @@ class Room:
         self._publications[publication.sid] = publication
         self.changed(publication.publisher, at_once=True)
         self.reconcile(publication)
-        self._listeners.tell("track_published", publication)
+        self.tell("track_published", publication)
         if self._speaker_timer is None and publication.info.source == models.TrackSource.MICROPHONE:
             self._speaker_timer = self._loop.call_later(self.config.speaker_interval_s, self._speaker_tick)
 
@@ -293,7 +293,7 @@ class Room:
         for participant in self.started_participants():
             participant.subscriptions.ended(publication)
         self.qualities.ended(publication)
-        self._listeners.tell("track_unpublished", publication)
+        self.tell("track_unpublished", publication)
 
     def reconcile(self, publication: Publication) -> None:
         """Subscriptions of this track follow wishes and permissions again."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Literal
 
+from livekit.protocol import models
+
 if TYPE_CHECKING:
     from .participant import Participant
     from .publications import Publication
     from .room import Room
+    from .subscriptions import Subscription
 
 _logger = logging.getLogger("greenroom.server")
 
 RoomEvent = Literal["room_started", "room_finished"]
-ParticipantEvent = Literal["participant_joined", "participant_active", "participant_left"]
-TrackEvent = Literal["track_published", "track_unpublished"]
+ParticipantEvent = Literal[
+    "participant_joined", "participant_active", "participant_left", "participant_measured"
+]
+TrackEvent = Literal["track_added", "track_published", "track_unpublished"]
+SubscriptionEvent = Literal["track_subscribed", "subscription_bound", "subscription_failed"]
+Event = RoomEvent | ParticipantEvent | TrackEvent | SubscriptionEvent | Literal["stream_begun"]
 
 
 class RoomListener:
@@ -35,11 +42,29 @@ class RoomListener:
     def participant_left(self, participant: Participant) -> None:
         """The session of a participant that had been greeted ended."""
 
+    def participant_measured(self, participant: Participant) -> None:
+        """The quality of a participant's connection was judged anew."""
+
+    def track_added(self, publication: Publication) -> None:
+        """A media track is to be published; its media path is not up yet."""
+
     def track_published(self, publication: Publication) -> None:
         """A media track can be subscribed to."""
 
     def track_unpublished(self, publication: Publication) -> None:
         """A media track ended."""
+
+    def track_subscribed(self, subscription: Subscription) -> None:
+        """A participant is to receive a track; the client has not answered yet."""
+
+    def subscription_bound(self, subscription: Subscription) -> None:
+        """A participant receives a track from now on."""
+
+    def subscription_failed(self, subscription: Subscription) -> None:
+        """A participant can't receive a track: `subscription.error`."""
+
+    def stream_begun(self, packet: models.DataPacket) -> None:
+        """The header of a data stream is passed on."""
 
 
 class Listeners:
@@ -52,7 +77,7 @@ class Listeners:
         self._listeners.append(listener)
 
     def tell(
-        self, event: RoomEvent | ParticipantEvent | TrackEvent, subject: Room | Participant | Publication
+        self, event: Event, subject: Room | Participant | Publication | Subscription | models.DataPacket
     ) -> None:
         """Call the method of that name on every listener, in the order they were added."""
         for listener in self._listeners:

@@ -32,7 +32,15 @@ _LAYER_TOLERANCE = 0.9
 class Subscription:
     """One track on its way to one participant; it has a down track once the client answered the offer."""
 
-    def __init__(self, publication: Publication, states: StreamStates, *, synced: bool = False) -> None:
+    def __init__(
+        self,
+        subscriber: Participant,
+        publication: Publication,
+        states: StreamStates,
+        *,
+        synced: bool = False,
+    ) -> None:
+        self.subscriber = subscriber
         self.publication = publication
         self.stream_id = publication.synced_stream_id if synced else publication.stream_id
         self._states = states
@@ -44,6 +52,7 @@ class Subscription:
         """What the subscriber gets: the publication's, or the Opus in its RED."""
         self.from_backup = False
         """It can't take the publication's first codec, and gets the backup one."""
+        self.error: models.SubscriptionError | None = None
         self.closed = False
         self.enabled = True
         """The client wants it now."""
@@ -167,8 +176,11 @@ class Subscriptions:
         self._participant.send(messages.SignalResponse(subscription_permission_update=update))
 
     def _subscribe(self, publication: Publication) -> None:
-        subscription = Subscription(publication, self._states, synced=self._participant.syncs_streams)
+        participant = self._participant
+        synced = participant.syncs_streams
+        subscription = Subscription(participant, publication, self._states, synced=synced)
         self._active[publication.sid] = subscription
+        participant.room.tell("track_subscribed", subscription)
         self._participant.subscriber.add(subscription)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
@@ -194,6 +206,8 @@ class Subscriptions:
         """The client can't take the track; it is told, and the wish is dropped."""
         sid = subscription.publication.sid
         self._wishes[sid] = False
+        subscription.error = error
+        self._participant.room.tell("subscription_failed", subscription)
         if self._active.get(sid) is subscription:
             self._unsubscribe(subscription)
         self._report(sid, error)
@@ -224,6 +238,7 @@ class Subscriptions:
         subscription.down_track = down_track
         self._apply_settings(subscription)
         self._states.bound(subscription, down_track)
+        self._participant.room.tell("subscription_bound", subscription)
         self._participant.rate(publication.publisher.sid)
         self._participant.room.speakers.subscribed(self._participant, publication.publisher)
         if not self._participant.hidden:

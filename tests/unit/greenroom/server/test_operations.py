@@ -56,11 +56,11 @@ async def test_metrics_tell_what_is_there() -> None:
         assert status == 200
         assert series["livekit_room_total"] == 1
         assert series["livekit_participant_total"] == 2
-        assert series['livekit_track_published_total{kind="audio"}'] == 1
-        assert series['livekit_track_subscribed_total{kind="video"}'] == 1
+        assert series['livekit_track_published_total{kind="AUDIO"}'] == 1
+        assert series['livekit_track_subscribed_total{kind="VIDEO"}'] == 1
         assert series['livekit_participant_join_total{state="rtc_active"}'] == 2
-        assert series['livekit_packet_total{direction="incoming"}'] == 3
-        assert series['livekit_packet_bytes{direction="outgoing"}'] == 5
+        assert series['livekit_packet_total{country="",direction="incoming"}'] == 3
+        assert series['livekit_packet_bytes{country="",direction="outgoing"}'] == 5
         assert series['greenroom_packets_dropped_total{why="unknown"}'] == 1
         assert series['greenroom_events_total{kind="refused_401"}'] == 1
         (request,) = [
@@ -71,6 +71,42 @@ async def test_metrics_tell_what_is_there() -> None:
         await anna.closed()
         _, series = await scrape(harness, "/anything/else")
         assert series["livekit_participant_total"] == 1
+
+
+async def test_outcomes_are_counted_and_durations_measured() -> None:
+    async with Harness(prometheus=PrometheusConfig(port=0)) as harness:
+        anna, bob = await harness.join("anna"), await harness.join("bob")
+        anna.activate()
+        sid = await anna.publish("cam", "video")
+        while not (offer := await bob.expect("offer")).mid_to_track_id:
+            await bob.answer(offer)
+        await bob.answer(offer, codecs=False)
+        assert (await bob.expect("subscription_response")).track_sid == sid
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await harness.connect("no token")
+        await bob.send(leave=messages.LeaveRequest())
+        await bob.closed()
+        await anna.send(leave=messages.LeaveRequest())
+        await anna.closed()
+
+        _, series = await scrape(harness)
+
+        published = 'direction="publish",kind="STANDARD",sdk="PYTHON",source="CAMERA",type="VIDEO"'
+        expected = {
+            'livekit_participant_join_total{state="signal_connected"}': 2,
+            'livekit_participant_join_total{state="rtc_success"}': 1,
+            'livekit_participant_join_total{state="rtc_canceled"}': 1,
+            'livekit_participant_join_total{state="signal_validation_failed"}': 1,
+            'livekit_track_publish_counter{kind="VIDEO",state="attempt"}': 1,
+            'livekit_track_publish_counter{kind="VIDEO",state="success"}': 1,
+            'livekit_track_subscribe_counter{error="",state="attempt"}': 1,
+            'livekit_track_subscribe_counter{error="SE_CODEC_UNSUPPORTED",state="failure"}': 1,
+            'livekit_session_join_latency_ms_count{protocol_version="17"}': 2,
+            'livekit_session_start_time_ms_count{protocol_version="17"}': 1,
+            'livekit_session_duration_ms_count{protocol_version="17"}': 1,
+            f'livekit_pubsubtime_ms_count{{count="1",country="",{published}}}': 1,
+        }
+        assert {name: series.get(name) for name in expected} == expected
 
 
 async def test_strangers_can_not_make_up_series() -> None:
