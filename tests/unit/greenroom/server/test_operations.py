@@ -83,7 +83,7 @@ async def test_outcomes_are_counted_and_durations_measured() -> None:
         await bob.answer(offer, codecs=False)
         assert (await bob.expect("subscription_response")).track_sid == sid
         with pytest.raises(aiohttp.WSServerHandshakeError):
-            await harness.connect("no token")
+            await harness.join("carol", room_join=False)
         await bob.send(leave=messages.LeaveRequest())
         await bob.closed()
         await anna.send(leave=messages.LeaveRequest())
