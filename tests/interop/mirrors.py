@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,14 @@ _CAN_MUTE = frozenset({"go", "python"})
 SDKS = ("node", "go", "python")
 _LOCKED_UP = "signal_event taking too much time: Answer"
 _TRIES = 3
+_numbers = itertools.count(1)
 _P = ParamSpec("_P")
 sdks = pytest.mark.parametrize("sdk", SDKS)
+
+
+def new_room(name: str) -> str:
+    """Nobody is in it, of a test's first run for example."""
+    return f"{name}-{next(_numbers)}"
 
 
 class LockedUp(Exception):

@@ -21,7 +21,7 @@ from tcp_proxy import TcpProxy
 
 from livekit import rtc
 
-from .mirrors import Seen, again_when_locked_up, mirror, sdks
+from .mirrors import Seen, again_when_locked_up, mirror, new_room, sdks
 from .servers import RoomServer
 
 _TONE_HZ = 660.0
@@ -114,7 +114,7 @@ async def test_a_conversation(embedded: RoomServer, sdk: str, tmp_path: Path) ->
 async def test_pictures_and_restarts(
     embedded: RoomServer, sdk: str, restarts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    name = f"pictures-{sdk}"
+    name = new_room(f"pictures-{sdk}")
     room = rtc.Room()
     events, seen = Events(room), Seen(room, sdk)
     async with mirror(embedded, sdk, name, tmp_path / "peer.log") as peer:

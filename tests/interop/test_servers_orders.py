@@ -19,7 +19,7 @@ from udp_relay import UdpRelay, server_behind_relay
 
 from livekit import rtc
 
-from .mirrors import SDKS, Seen, again_when_locked_up, mirror, sdks
+from .mirrors import SDKS, Seen, again_when_locked_up, mirror, new_room, sdks
 from .servers import RoomServer
 from .signal_log import signalling_logged
 
@@ -64,7 +64,7 @@ class Talk:
 @contextlib.asynccontextmanager
 async def talk(server: Any, sdk: str, folder: Path, relay: UdpRelay | None = None) -> AsyncIterator[Talk]:
     room = rtc.Room()
-    name = f"orders-{sdk}"
+    name = new_room("orders")
     async with TcpProxy(server.url) as proxy, contextlib.AsyncExitStack() as stack:
         await room.connect(server.url, server.token(identity="tester", room=name))
         stack.push_async_callback(room.disconnect)
@@ -101,7 +101,7 @@ async def test_a_dead_way_of_media_is_resumed(tmp_path: Path, caplog: pytest.Log
         await _each(talks, loses_its_way)
         assert relay.dropped > 0
         await _each(talks, Talk.is_back)
-        asked = [f"the media path of {sdk} in room orders-{sdk} is failed" in caplog.text for sdk in SDKS]
+        asked = [f"the media path of {t.sdk} in room {t.room.name} is failed" in caplog.text for t in talks]
         assert all(asked), caplog.text
         await _each(talks, Talk.flows)
         assert {talking.sdk: talking.departures() for talking in talks} == {sdk: [] for sdk in SDKS}

@@ -41,6 +41,8 @@ State = models.ParticipantInfo.State
 REFRESH_INTERVAL_S = 300.0
 RESUME_GRACE_S = 5.0
 """How long a participant whose media path is dead may take to resume."""
+REVIVAL_S = 30.0
+"""How long the path may then take to come back."""
 LOST_RESUME_S = 5.0
 """How long a simulated failure of the next resume stays armed."""
 
@@ -202,6 +204,8 @@ class Participant:
         if self.session is not None:
             self.session.finish()
         self.session = session
+        if self._grace_timer is not None:
+            self._begin_grace(REVIVAL_S)
         reconnect = messages.ReconnectResponse(
             ice_servers=self.room.ways.ice_servers(self.identity, self.sid),
             client_configuration=self.room.ways.client_configuration(self.identity),
@@ -277,9 +281,7 @@ class Participant:
             _logger.info("the media path of %s in room %s is %s", self.identity, self.room.name, ice_state)
             if ice_state == "failed":
                 self._ask_to_resume()
-            loop = asyncio.get_running_loop()
-            reason = models.DisconnectReason.CONNECTION_TIMEOUT
-            self._grace_timer = loop.call_later(RESUME_GRACE_S, self.room.remove, self, reason)
+            self._begin_grace(RESUME_GRACE_S)
 
     def _ask_to_resume(self) -> None:
         session = self.session
@@ -294,6 +296,11 @@ class Participant:
             session.finish()  # older clients know no leave that is to be followed by a resume
         self.session = None
 
+    def _begin_grace(self, limit_s: float) -> None:
+        self._end_grace()
+        loop = asyncio.get_running_loop()
+        self._grace_timer = loop.call_later(limit_s, self._lost_for_good, "its media path did not come back")
+
     def _end_grace(self) -> None:
         if self._grace_timer is not None:
             self._grace_timer.cancel()
@@ -302,14 +309,15 @@ class Participant:
     def connection_lost(self, connection: MediaConnection, reason: str) -> None:
         """A media connection failed for good: the client starts anew, or is gone."""
         connection.connected = False
+        self._lost_for_good(f"a media connection failed: {reason}")
+
+    def _lost_for_good(self, why: str) -> None:
         if self.closed:
             return
         if self.session is None:
             self.room.remove(self, models.DisconnectReason.CONNECTION_TIMEOUT)
         else:
-            self.restart_client(
-                f"a media connection failed: {reason}", models.DisconnectReason.CONNECTION_TIMEOUT
-            )
+            self.restart_client(why, models.DisconnectReason.CONNECTION_TIMEOUT)
 
     def restart_client(self, why: str, reason: models.DisconnectReason) -> None:
         """End this session and ask the client for a new one."""

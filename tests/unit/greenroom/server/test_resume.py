@@ -239,6 +239,37 @@ async def test_a_session_that_ends_while_its_resume_comes_up(
     assert resumed.kinds() == ["leave"]
 
 
+async def test_after_a_resume_the_media_path_has_time_to_come_back(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.5)
+    anna = await harness.join("anna")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    resumed = await resume(harness, anna, "anna")
+    await resumed.expect("reconnect")
+
+    await asyncio.sleep(0.6)  # longer than the grace time: nothing else tells that nothing happens
+
+    await resumed.settle()
+    assert "leave" not in resumed.kinds()
+
+
+async def test_a_media_path_that_never_comes_back_after_a_resume(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.server.participant.REVIVAL_S", 0.05)
+    anna = await harness.join("anna")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+
+    resumed = await resume(harness, anna, "anna")
+
+    leave = await resumed.expect("leave")
+    assert leave.action == messages.LeaveRequest.Action.RECONNECT
+    assert leave.reason == models.DisconnectReason.CONNECTION_TIMEOUT
+
+
 async def test_revived_media_path_keeps_the_session(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
