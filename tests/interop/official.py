@@ -84,6 +84,12 @@ class OfficialClient:
             lambda event: event[0] == name and (not args or event[1] == list(args)), f"{name}{args}"
         )
 
+    async def changed(self, name: str, who: str, new: str) -> None:
+        """Until this is the new value. What it was before, the SDK reads too late on a busy machine: it tells the new one."""
+        await self.until(
+            lambda event: event[0] == name and (event[1][0], event[1][2]) == (who, new), f"{name} to {new!r}"
+        )
+
     def names(self) -> list[str]:
         return [name for name, _ in self.events]
 
