@@ -228,7 +228,9 @@ class SignalConnection:
 
 
 def _check_token(token: str) -> None:
-    """MalformedTokenError for text that fits into no header, a trailing line end for instance."""
+    """MalformedTokenError for what fits into no header, a trailing line end for instance."""
+    if not isinstance(token, str):
+        raise MalformedTokenError(f"the access token is {token!r}; pass what AccessToken.to_jwt returned")
     for position, character in enumerate(token):
         if not "!" <= character <= "~":
             raise MalformedTokenError(

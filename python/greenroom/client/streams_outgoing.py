@@ -55,6 +55,12 @@ class StreamOptions:
     header: models.DataStream.Header = field(default_factory=models.DataStream.Header)
     """The rest: MIME type, total length, and the header of its kind."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.destinations, str):
+            raise TypeError(
+                f"destination_identities is {self.destinations!r}: it must be a list of identities"
+            )
+
     def build(self) -> models.DataStream.Header:
         header = models.DataStream.Header()
         header.CopyFrom(self.header)

@@ -27,6 +27,8 @@ def validate_url(websocket_url: str) -> str:
 
 
 def _checked(url: str) -> str:
+    if not isinstance(url, str):
+        raise UrlError(f"server URL {url!r} is no string; use a form like wss://host:7880")
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port

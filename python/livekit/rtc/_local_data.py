@@ -14,6 +14,8 @@ from greenroom.client.rpc_types import OutgoingRpcNext, RpcErrorCode, RpcHandler
 from greenroom.client.session import Session
 from greenroom.client.streams_outgoing import StreamOptions, byte_header, send_blocks, send_whole, text_header
 
+from ._arguments import payload
+from ._arguments import text as as_text
 from .data_stream import (
     ByteStreamInfo,
     ByteStreamWriter,
@@ -139,7 +141,9 @@ class LocalData:
             header=text_header(reply_to_id=reply_to_id),
         )
         session = self._connected(StreamError, "send a text")
-        return text_info((await send_whole(session, options, text.encode(), compress)).header)
+        return text_info(
+            (await send_whole(session, options, as_text("text", text).encode(), compress)).header
+        )
 
     async def stream_bytes(
         self,
@@ -178,15 +182,16 @@ class LocalData:
         compress: bool = True,
     ) -> ByteStreamInfo:
         """Send bytes that are in memory, as one stream. Raises StreamError."""
+        content = payload("data", data)
         options = StreamOptions(
             topic,
             attributes,
             stream_id,
             destination_identities or (),
-            header=byte_header("unknown" if name is None else name, mime_type or _BINARY, len(data)),
+            header=byte_header("unknown" if name is None else name, mime_type or _BINARY, len(content)),
         )
         session = self._connected(StreamError, "send bytes")
-        return byte_info((await send_whole(session, options, bytes(data), compress)).header)
+        return byte_info((await send_whole(session, options, content, compress)).header)
 
     async def send_file(
         self,

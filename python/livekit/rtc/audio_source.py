@@ -33,6 +33,8 @@ class AudioSource:
         queue_size_ms: int = 1000,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        if queue_size_ms < 0:
+            raise ValueError(f"queue size of {queue_size_ms} ms is not supported: use a multiple of 10 ms")
         self._loop = loop or asyncio.get_event_loop()
         self._sample_rate = sample_rate
         self._num_channels = num_channels

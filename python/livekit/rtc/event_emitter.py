@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ._arguments import plain_function
 from .log import logger
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -78,16 +79,7 @@ class EventEmitter(Generic[T_contra]):
 
 class _Handler:
     def __init__(self, event: object, callback: Callable[..., Any], once: bool) -> None:
-        if not callable(callback):
-            raise TypeError(f"a handler of the event {event!r} must be callable, not {callback!r}")
-        if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
-            getattr(callback, "__call__", None)  # noqa: B004 - an object whose __call__ is async
-        ):
-            raise ValueError(
-                f"the handler of the event {event!r} is a coroutine function, which can't run in "
-                f"event order; "
-                "register a plain function that calls asyncio.create_task"
-            )
+        plain_function(f"the handler of the event {event!r}", callback)
         self.callback = callback
         self.once = once
         self._event = event

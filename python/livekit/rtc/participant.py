@@ -25,6 +25,8 @@ from greenroom.client.publisher import LOSSY
 from greenroom.client.session import Session
 from greenroom.client.state import ParticipantState
 
+from ._arguments import instance, text
+from ._arguments import payload as as_bytes
 from ._local_data import LocalData
 from ._proto.participant_pb2 import (
     DisconnectReason,
@@ -267,23 +269,6 @@ class RemoteParticipant(Participant):
         return self._describe("RemoteParticipant")
 
 
-def _text(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{what} is {value!r}: it must be a string")
-    return value
-
-
-def _bytes(what: str, value: object) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, bytes):
-        return value
-    try:
-        return bytes(memoryview(value))  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{what} is {value!r}: it must be bytes or a string") from None
-
-
 _DEFAULT_PUBLISH_OPTIONS = TrackPublishOptions()
 
 
@@ -327,7 +312,7 @@ class LocalParticipant(LocalData, Participant):
         `name`: 1 to 256 bytes, not that of another data track of ours. Raises PublishDataTrackError.
         """
         session = self._connected(PublishDataTrackError, "publish a data track")
-        return LocalDataTrack(await session.data_tracks.local.publish(name))
+        return LocalDataTrack(await session.data_tracks.local.publish(text("name", name)))
 
     @property
     def dropped_lossy_packets(self) -> int:
@@ -358,7 +343,7 @@ class LocalParticipant(LocalData, Participant):
             raise TypeError(
                 f"destination_identities is {destination_identities!r}: it must be a list of identities"
             )
-        user = models.UserPacket(payload=_bytes("payload", payload), topic=_text("topic", topic or ""))
+        user = models.UserPacket(payload=as_bytes("payload", payload), topic=text("topic", topic or ""))
         packet = models.DataPacket(
             user=user,
             destination_identities=destination_identities or (),
@@ -395,18 +380,17 @@ class LocalParticipant(LocalData, Participant):
         LimitExceededError (512 KiB) or RequestTimeoutError (5 s); RuntimeError when not connected.
         """
         requests = self._connected(RuntimeError, "set metadata").requests
-        await requests.update_own(metadata=_text("metadata", metadata))
+        await requests.update_own(metadata=text("metadata", metadata))
 
     async def set_name(self, name: str) -> None:
         """Like `set_metadata`, for the display name: at most 256 characters."""
-        await self._connected(RuntimeError, "set the name").requests.update_own(name=_text("name", name))
+        await self._connected(RuntimeError, "set the name").requests.update_own(name=text("name", name))
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Merge into the present ones; an empty value deletes its key. Raises like `set_metadata`; the limit is 64 KiB."""
-        if not isinstance(attributes, Mapping):
-            raise TypeError(f"attributes is {attributes!r}: it must be a dict")
+        instance("attributes", attributes, dict)
         for key, value in attributes.items():
-            _text(f"the attribute {_text('a key of attributes', key)!r}", value)
+            text(f"the attribute {text('a key of attributes', key)!r}", value)
         await self._connected(RuntimeError, "set attributes").requests.update_own(attributes=dict(attributes))
 
     def set_track_subscription_permissions(
@@ -418,8 +402,7 @@ class LocalParticipant(LocalData, Participant):
         """Who may subscribe to our tracks. Replaces what was set before; default: everyone to all."""
         message = proto_signal.SubscriptionPermission(all_participants=allow_all_participants)
         for permission in participant_permissions or ():
-            if not isinstance(permission, ParticipantTrackPermission):
-                raise TypeError(f"a permission is {permission!r}: each must be a ParticipantTrackPermission")
+            instance("a permission", permission, ParticipantTrackPermission)
             if not permission.participant_identity:
                 raise ValueError("a permission names no participant: set participant_identity")
             message.track_permissions.add(

@@ -24,6 +24,7 @@ from greenroom.client.simulation import simulate
 from greenroom.client.state import ParticipantState, PublicationState, TrackState
 from greenroom.client.streams_incoming import IncomingStream, StreamHandlers
 
+from ._arguments import plain_function
 from ._proto import participant_pb2 as proto_participant
 from ._proto import room_pb2 as proto_room
 from ._proto import stats_pb2 as proto_stats
@@ -303,7 +304,9 @@ class Room(RoomEmitter):
 
     def register_text_stream_handler(self, topic: str, handler: TextStreamHandler) -> None:
         """Call `handler(reader, identity)` at each text stream of `topic`; before `connect` is best. It starts its
-        own task to read. ValueError when the topic has one already. Streams of other topics are ignored."""
+        own task to read. ValueError when the topic has one already, or for a coroutine function. Streams of other
+        topics are ignored."""
+        plain_function(f"the text stream handler of topic {topic!r}", handler)
         if topic in self.stream_handlers.text:
             raise ValueError(f"text stream handler for topic '{topic}' already set")
 
@@ -318,6 +321,7 @@ class Room(RoomEmitter):
 
     def register_byte_stream_handler(self, topic: str, handler: ByteStreamHandler) -> None:
         """Like `register_text_stream_handler`, for streams of bytes and files."""
+        plain_function(f"the byte stream handler of topic {topic!r}", handler)
         if topic in self.stream_handlers.bytes:
             raise ValueError(f"byte stream handler for topic '{topic}' already set")
 
@@ -427,6 +431,10 @@ _TRANSPORT_POLICIES: dict[int, str] = {
 
 def _session_options(options: RoomOptions) -> SessionOptions:
     rtc = options.rtc_config or RtcConfiguration()
+    policy = _TRANSPORT_POLICIES.get(rtc.ice_transport_type)
+    if policy is None:
+        known = ", ".join(proto_room.IceTransportType.keys())
+        raise ValueError(f"ice_transport_type {rtc.ice_transport_type!r} is none of {known}")
     timeout = options.connect_timeout
     return SessionOptions(
         auto_subscribe=options.auto_subscribe,
@@ -436,7 +444,7 @@ def _session_options(options: RoomOptions) -> SessionOptions:
         else options.data_stream.max_payload_byte_length,
         connect_timeout_s=DEFAULT_CONNECT_TIMEOUT_S if timeout is None else timeout,
         encryption=encryption_options(options.encryption, options.e2ee),
-        transport_policy=_TRANSPORT_POLICIES[rtc.ice_transport_type],
+        transport_policy=policy,
         gather_continually=rtc.continual_gathering_policy
         == proto_room.ContinualGatheringPolicy.GATHER_CONTINUALLY,
         ice_servers=tuple(

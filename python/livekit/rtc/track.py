@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.protocol import models
 
 from greenroom import _engine
 from greenroom.client.state import TrackState
 
+from ._arguments import instance, text
 from ._proto import stats_pb2 as proto_stats
 from ._proto.track_pb2 import StreamState, TrackKind
 from ._stats import receiver_stats, sender_stats
-
-if TYPE_CHECKING:
-    from .audio_source import AudioSource
-    from .video_source import VideoSource
+from .audio_source import AudioSource
+from .video_source import VideoSource
 
 _KINDS = {models.TrackType.AUDIO: TrackKind.KIND_AUDIO, models.TrackType.VIDEO: TrackKind.KIND_VIDEO}
 
@@ -112,14 +111,20 @@ class LocalAudioTrack(_LocalTrack):
     @staticmethod
     def create_audio_track(name: str, source: AudioSource) -> LocalAudioTrack:
         """A track that sends what `source` captures, once published."""
-        return LocalAudioTrack(TrackState(kind=models.TrackType.AUDIO, name=name, source=source))
+        instance("source", source, AudioSource)
+        return LocalAudioTrack(
+            TrackState(kind=models.TrackType.AUDIO, name=text("name", name), source=source)
+        )
 
 
 class LocalVideoTrack(_LocalTrack):
     @staticmethod
     def create_video_track(name: str, source: VideoSource) -> LocalVideoTrack:
         """A track that sends what `source` captures, once published."""
-        return LocalVideoTrack(TrackState(kind=models.TrackType.VIDEO, name=name, source=source))
+        instance("source", source, VideoSource)
+        return LocalVideoTrack(
+            TrackState(kind=models.TrackType.VIDEO, name=text("name", name), source=source)
+        )
 
 
 class RemoteAudioTrack(_RemoteTrack):

@@ -27,6 +27,8 @@ class VideoSource:
     """
 
     def __init__(self, width: int, height: int, *, is_screencast: bool = False) -> None:
+        if width < 0 or height < 0:
+            raise ValueError(f"a picture of {width}x{height}: neither can be negative")
         self._width = width
         self._height = height
         self._is_screencast = is_screencast
@@ -45,11 +47,16 @@ class VideoSource:
         An encoder that is behind skips to the latest frame. `timestamp_us` is the capture time in microseconds on
         any steady clock, 0 for now. `rotation` is applied to the pixels before encoding.
 
-        Raises greenroom's EngineError when the frame's data is too small for its size and type, KeyError for an
+        Raises greenroom's EngineError when the frame's data is too small for its size and type, ValueError for an
         unknown rotation.
         """
+        degrees = _DEGREES.get(rotation)
+        if degrees is None:
+            raise ValueError(
+                f"rotation {rotation!r} is none of VideoRotation: {', '.join(VideoRotation.keys())}"
+            )
         stamp = timestamp_us or time.monotonic_ns() // 1000
-        self._engine_source.push(frame.data, frame.width, frame.height, frame.type, stamp, _DEGREES[rotation])
+        self._engine_source.push(frame.data, frame.width, frame.height, frame.type, stamp, degrees)
 
     async def aclose(self) -> None:
         """Free the source; later captures do nothing. Harmless twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -27,6 +27,7 @@ from greenroom.signalling.sdp import (
     parse,
 )
 from greenroom.signalling.wrapped_join import unwrap
+from livekit import rtc
 
 _FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 TIMEOUT_S = 5
@@ -402,6 +403,15 @@ class SignalServer:
             await connection.arrived(kind, message)
 
 
-def fake_source(**attributes: Any) -> SimpleNamespace:
-    """What a local track needs of its source."""
-    return SimpleNamespace(_engine_source=object(), **attributes)
+class FakeAudioSource(rtc.AudioSource):
+    """Without an engine."""
+
+    def __init__(self) -> None:
+        self._sample_rate, self._num_channels, self._engine_source = 48_000, 1, object()
+
+
+class FakeVideoSource(rtc.VideoSource):
+    """Without an engine."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height, self._is_screencast, self._engine_source = width, height, False, object()

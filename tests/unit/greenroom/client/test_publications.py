@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from client_fakes import TIMEOUT_S, FakePeers, SignalServer, fake_source
+from client_fakes import TIMEOUT_S, FakeAudioSource, FakePeers, FakeVideoSource, SignalServer
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
@@ -18,11 +18,11 @@ _PublishOptions = rtc.TrackPublishOptions
 
 
 def microphone() -> rtc.LocalAudioTrack:
-    return rtc.LocalAudioTrack.create_audio_track("mic", fake_source(num_channels=1))
+    return rtc.LocalAudioTrack.create_audio_track("mic", FakeAudioSource())
 
 
 def camera(width: int = 1280, height: int = 720) -> rtc.LocalVideoTrack:
-    return rtc.LocalVideoTrack.create_video_track("cam", fake_source(_width=width, _height=height))
+    return rtc.LocalVideoTrack.create_video_track("cam", FakeVideoSource(width, height))
 
 
 @pytest.fixture

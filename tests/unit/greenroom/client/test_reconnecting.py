@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
-from client_fakes import TIMEOUT_S, Connection, FakePeers, SignalServer, fake_source, participant, track
+from client_fakes import TIMEOUT_S, Connection, FakeAudioSource, FakePeers, SignalServer, participant, track
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 from test_session import Recorder
@@ -57,7 +57,7 @@ def kinds(connection: Connection, wanted: Iterable[str]) -> list[str]:
 
 
 async def publish(room: rtc.Room, name: str = "mic") -> rtc.LocalTrackPublication:
-    local = rtc.LocalAudioTrack.create_audio_track(name, fake_source())  # type: ignore[arg-type]
+    local = rtc.LocalAudioTrack.create_audio_track(name, FakeAudioSource())  # type: ignore[arg-type]
     return await room.local_participant.publish_track(local)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from client_fakes import TIMEOUT_S, FakePeers, SignalServer, fake_source, participant, track
+from client_fakes import TIMEOUT_S, FakeAudioSource, FakePeers, SignalServer, participant, track
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
@@ -121,7 +121,7 @@ async def test_publishing_and_receiving_share_the_offers(
     server: SignalServer, peers: FakePeers, room: rtc.Room
 ) -> None:
     await room.connect(server.url, "token")
-    microphone = rtc.LocalAudioTrack.create_audio_track("mic", fake_source(num_channels=1))
+    microphone = rtc.LocalAudioTrack.create_audio_track("mic", FakeAudioSource())
 
     await room.local_participant.publish_track(microphone)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from client_fakes import TIMEOUT_S, FakePeers, SignalServer, fake_source, participant, track
+from client_fakes import TIMEOUT_S, FakeAudioSource, FakePeers, SignalServer, participant, track
 from livekit.protocol import models
 from livekit.protocol import rtc as proto
 
@@ -139,7 +139,7 @@ async def test_what_is_no_text_is_refused_by_name(room: rtc.Room) -> None:
 
 @pytest.fixture
 async def own(room: rtc.Room) -> rtc.LocalTrackPublication:
-    microphone = rtc.LocalAudioTrack.create_audio_track("mic", fake_source(num_channels=1))
+    microphone = rtc.LocalAudioTrack.create_audio_track("mic", FakeAudioSource())
     return await room.local_participant.publish_track(microphone)
 
 

@@ -93,7 +93,7 @@ async def test_a_buffer_too_small_for_its_size_is_refused(width: int, height: in
 
 async def test_an_unknown_rotation_is_refused() -> None:
     source = rtc.VideoSource(WIDTH, HEIGHT)
-    with pytest.raises((KeyError, ValueError), match="9"):
+    with pytest.raises(ValueError, match="rotation 9"):
         source.capture_frame(picture(), rotation=9)  # type: ignore[arg-type]
     await source.aclose()
 
