@@ -63,9 +63,9 @@ async def test_many_calls_at_once_while_a_file_is_under_way(rooms: Rooms, tmp_pa
         first.local_participant.perform_rpc(
             destination_identity="second", method="double", payload=str(number)
         )
-        for number in range(500)
+        for number in range(2_000)
     ]
-    assert await within(asyncio.gather(*calls)) == [str(number) * 2 for number in range(500)]
+    assert await within(asyncio.gather(*calls)) == [str(number) * 2 for number in range(2_000)]
     info = await within(sending)
     assert (info.name, info.size) == ("file.bin", len(content))
     received, error, digest = await within(collected.results.get())

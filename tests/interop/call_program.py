@@ -195,10 +195,10 @@ class Caller:
             await asyncio.sleep(0.05)
         return identity
 
-    async def call(self, method: str, payload: str, **options: float) -> str | list:
+    async def call(self, method: str, payload: str, to: str = "", **options: float) -> str | list:
         try:
             return await self.room.local_participant.perform_rpc(
-                destination_identity=self.server, method=method, payload=payload, **options
+                destination_identity=to or self.server, method=method, payload=payload, **options
             )
         except rtc.RpcError as error:
             return [int(error.code), error.message, error.data or ""]
@@ -214,6 +214,7 @@ class Caller:
             "broken": await self.call("broken", ""),
             "unknown": await self.call("unknown", ""),
             "slow": await self.call("slow", "", response_timeout=3.0, max_round_trip_latency=2.0),
+            "nobody": await self.call("echo", "", to="nobody", max_round_trip_latency=1.0),
         }
 
     async def streams(self) -> dict:

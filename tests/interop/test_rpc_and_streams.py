@@ -54,6 +54,7 @@ def test_calls_that_fail_say_how(told: dict[str, Any]) -> None:
     assert calls["broken"] == [1500, "Application error in method handler", ""]
     assert calls["unknown"] == [1400, "Method not supported at destination", ""]
     assert calls["slow"] == [1502, "Response timeout", ""]
+    assert calls["nobody"] == [1501, "Connection timeout", ""]
 
 
 @pytest.mark.timeout(900)
@@ -123,3 +124,25 @@ def test_data_tracks_carry_frames_both_ways(told: dict[str, Any]) -> None:
     assert tracks["large"] == ["mine", *large]
     assert tracks["ended"] == ["mine", "ended"]
     assert tracks["late"] == "Failed to publish frame: track unpublished"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("leaving", "staying"), [("official", "greenroom"), ("greenroom", "official")])
+@pytest.mark.parametrize("server_name", ["livekit", "embedded"])
+def test_who_leaves_fails_its_call_and_its_stream(
+    request: pytest.FixtureRequest, server_name: str, leaving: str, staying: str
+) -> None:
+    server: RoomServer = request.getfixturevalue(server_name)
+    room = f"leaving-{uuid.uuid4().hex[:8]}"
+    result, _ = run_both(
+        Path(__file__).parent / "leaving_program.py",
+        (leaving, "leave", server.url, server.token("leaving", room)),
+        (staying, "stay", server.url, server.token("staying", room)),
+        limit_s=50,
+    )
+    assert result["call"] == [1503, "Recipient disconnected"]
+    text, error = result["text"]
+    assert text == "half a te"
+    assert error == (
+        "stream closed abnormally: Participant leaving unexpectedly disconnected in the middle of sending data"
+    )
