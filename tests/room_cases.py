@@ -907,8 +907,9 @@ async def test_statistics_of_what_is_sent_and_received(rooms: Rooms, single: boo
         theirs = (await events.wait("track_subscribed"))[0]
         stream = rtc.AudioStream(theirs)
         await Ear(stream).wait_for_tone(1000)
-        sent, received = await track.get_stats(), await theirs.get_stats()
-        assert any(s.outbound_rtp.sent.packets_sent > 0 for s in sent)
+        while not any(s.outbound_rtp.sent.packets_sent > 0 for s in await track.get_stats()):
+            await within(stream.__anext__())  # packets are counted once a second
+        received = await theirs.get_stats()
         assert any(s.inbound_rtp.inbound.total_samples_received > 0 for s in received)
         whole = await viewer.get_rtc_stats()
         # The reference tells of an only connection as the publisher's.
