@@ -189,6 +189,30 @@ async def test_transcriptions_reach_the_browser_and_come_from_it(pair: Pair, roo
         assert attributes.items() <= seen.items()
 
 
+async def test_a_text_names_the_files_that_belong_to_it(pair: Pair) -> None:
+    alice, _, page = pair
+    texts, files, reading = asyncio.Queue[Any](), asyncio.Queue[Any](), set[asyncio.Task[None]]()
+
+    async def read(reader: rtc.TextStreamReader | rtc.ByteStreamReader, into: asyncio.Queue[Any]) -> None:
+        into.put_nowait(([part async for part in reader], reader.info))
+
+    alice.register_text_stream_handler(
+        "words", lambda reader, _: reading.add(asyncio.ensure_future(read(reader, texts)))
+    )
+    alice.register_byte_stream_handler(
+        "words", lambda reader, _: reading.add(asyncio.ensure_future(read(reader, files)))
+    )
+    assert await page.call("sendTextWithFiles", "look", ["one.txt", "two.txt"]) == 1
+    parts, text = await within(texts.get())
+    assert "".join(parts) == "look"
+    got = [await within(files.get()) for _ in range(2)]
+    assert sorted(info.stream_id for _, info in got) == sorted(text.attachments)
+    assert {info.name: b"".join(parts) for parts, info in got} == {
+        "one.txt": b"one.txt",
+        "two.txt": b"two.txt",
+    }
+
+
 async def test_chat_messages_go_both_ways(pair: Pair) -> None:
     """As packets on our side: like the official SDK for Python, ours has no calls or events for them."""
     alice, _, page = pair

@@ -70,6 +70,15 @@ async function sendText(words, topic = "words", attributes = {}) {
   return (await room.localParticipant.sendText(words, { topic, attributes })).id;
 }
 
+/** A text with files of these names attached, each with its name as content. Returns how far it said it was, at last. */
+async function sendTextWithFiles(words, names) {
+  const attachments = names.map((name) => new File([name], name, { type: "text/plain" }));
+  let progress = 0;
+  const onProgress = (part) => (progress = part);
+  await room.localParticipant.sendText(words, { topic: "words", attachments, onProgress });
+  return progress;
+}
+
 /** A stream of text written in parts. */
 async function streamText(parts) {
   const writer = await room.localParticipant.streamText({ topic: "words" });
