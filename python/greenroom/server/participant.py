@@ -255,7 +255,11 @@ class Participant:
         if self.session is not session:
             return
         self.session = None
-        if not self.was_active and not self.closed:
+        if self.closed:
+            return
+        if self._grace_timer is not None:
+            self._begin_grace(RESUME_GRACE_S)
+        if not self.was_active:
             self.room.remove(self, models.DisconnectReason.SIGNAL_CLOSE)
 
     # ---- connections ----

@@ -270,6 +270,24 @@ async def test_a_media_path_that_never_comes_back_after_a_resume(
     assert leave.reason == models.DisconnectReason.CONNECTION_TIMEOUT
 
 
+async def test_a_signal_connection_that_is_lost_before_the_media_path_is_back(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, bob = await harness.join("anna"), await harness.join("bob")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    resumed = await resume(harness, anna, "anna")
+    await resumed.expect("reconnect")
+    monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.05)
+
+    await resumed.websocket.close()
+
+    update = await bob.update_of("anna")
+    while update.state != models.ParticipantInfo.State.DISCONNECTED:
+        update = await bob.update_of("anna")
+    assert update.disconnect_reason == models.DisconnectReason.CONNECTION_TIMEOUT
+
+
 async def test_revived_media_path_keeps_the_session(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
