@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from room_tools import GREEN, Ear, Events, Rooms, camera, microphone, running, wait_for_picture, within
 from tcp_proxy import TcpProxy
 from udp_relay import UdpRelay
 
 from greenroom.client.reconnect import Trigger
-from livekit import rtc
+from livekit import api, rtc
 from livekit.rtc.room import proto_room
 
 Scenario = proto_room.SimulateScenarioKind
@@ -385,6 +388,29 @@ async def test_a_resume_that_is_cut_becomes_a_restart(pair: Pair) -> None:
     assert len(pair.events.of("local_track_republished")) == 1
     assert pair.events.names("reconnecting", "reconnected") == ["reconnecting", "reconnected"]
     await pair.hear_each_other()
+
+
+_LEEWAY = datetime.timedelta(minutes=1)
+"""What both servers give a token beyond its time."""
+
+
+async def test_who_joined_with_a_token_that_has_expired_since_comes_back(server: Any) -> None:
+    """Servers give a new one; it is used by a resume and by a restart."""
+    grants = api.VideoGrants(room_join=True, room=f"room-{os.urandom(4).hex()}")
+    token = api.AccessToken(server.api_key, server.api_secret).with_identity("late").with_grants(grants)
+    short = token.with_ttl(datetime.timedelta(seconds=2) - _LEEWAY).to_jwt()
+    async with TcpProxy(server.url) as proxy, rtc.Room() as room, aiohttp.ClientSession() as http:
+        events = Events(room)
+        await within(room.connect(proxy.url, short))
+        await events.wait("token_refreshed")
+        validate = f"{server.url.replace('ws', 'http', 1)}/rtc/validate?access_token={short}"
+        while (await http.get(validate)).status != 401:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.1)
+        proxy.cut()
+        await events.wait("reconnected")
+        await room.simulate_scenario(Scenario.SIMULATE_FULL_RECONNECT)
+        await events.wait("reconnected", count=2)
+        assert events.of("disconnected") == []
 
 
 async def test_a_server_that_leaves_is_the_end(pair: Pair) -> None:
