@@ -36,13 +36,17 @@ def instance(what: str, value: object, kind: type[_T]) -> _T:
     return value
 
 
+def is_coroutine_function(callback: object) -> bool:
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
+        getattr(callback, "__call__", None)  # noqa: B004 - an object whose __call__ is async
+    )
+
+
 def plain_function(what: str, callback: object) -> None:
     """TypeError for what can't be called, ValueError for what would only make a coroutine when it is."""
     if not callable(callback):
         raise TypeError(f"{what} must be callable, not {callback!r}")
-    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
-        getattr(callback, "__call__", None)  # noqa: B004 - an object whose __call__ is async
-    ):
+    if is_coroutine_function(callback):
         raise ValueError(
             f"{what} is a coroutine function, which can't run in event order; "
             "register a plain function that calls asyncio.create_task"

@@ -13,6 +13,15 @@ from ._pydantic import frame_schema, from_base64, to_base64
 _BYTES_PER_SAMPLE = 2
 
 
+def _size(sample_rate: int, num_channels: int, samples_per_channel: int) -> int:
+    """In bytes. ValueError for a shape that no sound has."""
+    if sample_rate < 1 or num_channels < 1 or samples_per_channel < 0:
+        raise ValueError(
+            f"no frame has {samples_per_channel} samples of {num_channels} channels at {sample_rate} Hz"
+        )
+    return num_channels * samples_per_channel * _BYTES_PER_SAMPLE
+
+
 class AudioFrame:
     """A block of PCM audio, `samples_per_channel` samples for each of `num_channels` interleaved channels.
 
@@ -30,7 +39,7 @@ class AudioFrame:
         userdata: dict[str, Any] | None = None,
     ) -> None:
         view = memoryview(data).cast("B")
-        size = num_channels * samples_per_channel * _BYTES_PER_SAMPLE
+        size = _size(sample_rate, num_channels, samples_per_channel)
         if view.nbytes < size:
             raise ValueError(
                 "data length must be >= num_channels * samples_per_channel * sizeof(int16): "
@@ -58,7 +67,7 @@ class AudioFrame:
     @staticmethod
     def create(sample_rate: int, num_channels: int, samples_per_channel: int) -> AudioFrame:
         """A frame of silence to be written into through `data`."""
-        size = num_channels * samples_per_channel * _BYTES_PER_SAMPLE
+        size = _size(sample_rate, num_channels, samples_per_channel)
         return AudioFrame._adopt(bytearray(size), sample_rate, num_channels, samples_per_channel)
 
     @classmethod

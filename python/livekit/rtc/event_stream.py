@@ -14,6 +14,7 @@ from greenroom.client.errors import SessionEndedError
 from greenroom.client.reconnect import reason_name
 from greenroom.client.waiting import wait_future
 
+from ._arguments import is_coroutine_function
 from .event_emitter import EventEmitter
 from .log import logger
 from .room_events import EVENT_CLASSES, EventTypes, RoomEvent
@@ -161,6 +162,10 @@ class RoomEmitter(EventEmitter[EventTypes]):
         if predicate is not None and not callable(predicate):
             raise TypeError(
                 f"the predicate is {predicate!r}: it must be a function; a time is given as timeout="
+            )
+        if is_coroutine_function(predicate):
+            raise ValueError(
+                "the predicate is a coroutine function, which would match everything; use a plain one"
             )
         if self._has_ended:
             raise _ended_error(event)

@@ -32,6 +32,14 @@ def test_a_buffer_that_is_too_short_is_refused() -> None:
         rtc.AudioFrame(bytes(10), 48_000, 1, 480)
 
 
+@pytest.mark.parametrize("shape", [(0, 1, 10), (48_000, 0, 10), (48_000, 1, -1)])
+def test_a_shape_that_no_sound_has_is_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="no frame has"):
+        rtc.AudioFrame(bytes(100), *shape)
+    with pytest.raises(ValueError, match="no frame has"):
+        rtc.AudioFrame.create(*shape)
+
+
 def test_duration_and_repr() -> None:
     frame = rtc.AudioFrame.create(16_000, 1, 160)
     assert frame.duration == pytest.approx(0.01)

@@ -92,6 +92,14 @@ async def test_a_time_in_place_of_the_predicate_is_refused() -> None:
         await Emitter().wait_for("moved", 5)  # type: ignore[arg-type]
 
 
+async def test_a_predicate_that_would_have_to_be_awaited_is_refused() -> None:
+    async def predicate() -> bool:
+        raise AssertionError("nobody would await it")
+
+    with pytest.raises(ValueError, match="coroutine function"):
+        await Emitter().wait_for("moved", predicate)
+
+
 async def test_a_failing_predicate_fails_the_waiter_alone() -> None:
     room = Emitter()
     heard: list[str] = []
