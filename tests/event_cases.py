@@ -421,6 +421,15 @@ async def test_data_tracks_come_and_go(rooms: Rooms) -> None:
     assert await events.wait("data_track_unpublished", count=2) == (sids["b"],)
 
 
+async def test_encryption_of_a_participant_is_told(rooms: Rooms) -> None:
+    _, events = await rooms.join("watcher")
+    secret = rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=b"secret"))
+    publisher, _ = await rooms.join("publisher", rtc.RoomOptions(encryption=secret))
+    async with microphone(publisher):
+        who, encrypted = await events.wait("participant_encryption_status_changed")
+        assert (who.identity, encrypted, who.is_encrypted) == ("publisher", True, True)
+
+
 async def test_events_can_be_awaited_and_iterated_over(rooms: Rooms) -> None:
     async with rtc.Room() as room:
         stream = room.events()
