@@ -563,6 +563,30 @@ async def test_lossy_data_and_an_empty_payload(rooms: Rooms) -> None:
     assert (packet.data, packet.kind) == (b"", rtc.DataPacketKind.KIND_LOSSY)
 
 
+async def test_the_latest_lossy_packets_win_and_the_others_are_counted(rooms: Rooms) -> None:
+    sender, own = await rooms.join("sender")
+    _, events = await rooms.join("receiver")
+    await own.wait("participant_active")
+    local = sender.local_participant
+    for number in range(400):
+        await local.publish_data(number.to_bytes(2, "big") + bytes(50_000), reliable=False)
+    dropped = local.dropped_lossy_packets
+    assert dropped > 0
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            await local.publish_data(b"last", reliable=False)
+
+    async with running(repeat()):
+        await events.wait("data_received", lambda packet: packet.data == b"last")
+    packets = [packet.data for (packet,) in events.of("data_received")]
+    numbers = [int.from_bytes(data[:2], "big") for data in packets if data != b"last"]
+    assert numbers == sorted(numbers)
+    assert len(numbers) <= 400 - dropped
+    assert numbers[-1] > 300
+
+
 async def test_data_reaches_only_its_destinations(rooms: Rooms) -> None:
     sender, _ = await rooms.join("sender")
     _, one = await rooms.join("one")

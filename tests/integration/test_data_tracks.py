@@ -124,15 +124,3 @@ async def test_more_than_the_connection_takes_is_counted_or_refused(rooms: Rooms
     with pytest.raises(rtc.PushFrameError, match="queue full"):
         push_many()
     assert local.dropped_lossy_packets == 0
-
-
-async def test_the_latest_lossy_packets_win(rooms: Rooms) -> None:
-    publisher, _, _, events = await pair(rooms)
-    local = publisher.local_participant
-    for number in range(400):
-        await local.publish_data(number.to_bytes(2, "big") + bytes(50_000), reliable=False)
-    dropped = local.dropped_lossy_packets
-    assert dropped > 0
-    last = lambda packet: packet.data[:2] == (399).to_bytes(2, "big")  # noqa: E731
-    await events.wait("data_received", last)
-    assert len(events.of("data_received")) <= 400 - dropped
