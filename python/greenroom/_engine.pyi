@@ -655,9 +655,11 @@ class SfuTransport:
         payload_types: Sequence[_PayloadType],
         header_extensions: Sequence[_HeaderExtension],
         frame_trailer: bytes = ...,
+        playout_delay: tuple[int, int, bool] | None = ...,
     ) -> DownTrack:
         """Forward `up_track` (of any transport of the same Sfu) to this one, with the payload types the subscriber answered.
-        `frame_trailer` ends the frames of silence that the server makes itself, in an encrypted track."""
+        `frame_trailer` ends the frames of silence that the server makes itself, in an encrypted track. `playout_delay`: the least
+        and the greatest (0 with a least one: 10 s) that the subscriber of video is asked for, in ms, and whether it follows jitter in between."""
     def stats(self) -> dict[str, Any]:
         """{ice_state, round_trip_time_s, bytes_sent, bytes_received, packets_sent, packets_received, selected_pair, available_bitrate_bps}.
         The last is what its video may take; None while nothing is known to be scarce."""

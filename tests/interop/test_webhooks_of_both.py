@@ -24,7 +24,7 @@ _OWN_VALUES = frozenset(
         *("joinedAtMs", "cid", "version"),
         # of counts, one server tells the newest, the other those of up to five seconds ago
         *("numParticipants", "numPublishers"),
-        *("enabledCodecs", "backupCodecPolicy"),
+        "enabledCodecs",
     }
 )
 

@@ -19,6 +19,7 @@ use crate::handles::Handle;
 use crate::layer_rates::Layer;
 use crate::layer_selector::LayerSelector;
 use crate::parameters::{ExtensionIds, Kind, PayloadType};
+use crate::playout_delay::PlayoutDelay;
 use crate::route::Route;
 use crate::rtx::RtxSequence;
 use crate::sender_report::SentReports;
@@ -81,6 +82,7 @@ pub struct DownTrack {
     route: Option<Route>,
     /// Behind each frame of silence.
     frame_trailer: Vec<u8>,
+    playout_delay: Option<PlayoutDelay>,
     silence_left: u32,
     next_silence_at: Option<Instant>,
     next_report_at: Option<Instant>,
@@ -144,6 +146,10 @@ impl DownTrack {
             rtx: RtxSequence::new(retired.map_or(rtx_start, |retired| retired.next_rtx)),
             route: None,
             frame_trailer: parameters.frame_trailer.clone(),
+            playout_delay: parameters
+                .playout_delay
+                .filter(|_| kind == Kind::Video)
+                .map(PlayoutDelay::new),
             silence_left: 0,
             next_silence_at: None,
             next_report_at: None,

@@ -22,6 +22,7 @@ pub mod layer_selector;
 pub mod nack_generator;
 pub mod packet_history;
 pub mod parameters;
+pub mod playout_delay;
 pub mod receiver_report;
 pub mod red;
 pub mod route;
@@ -51,6 +52,7 @@ pub use demultiplexer::RouteChange;
 pub use error::{Result, SfuError};
 pub use handles::Handle;
 pub use parameters::{HeaderExtension, Kind, PayloadType, ReceiveLayer};
+pub use playout_delay::PlayoutDelayLimits;
 pub use route_table::RouteTable;
 pub use sfu::{
     BandwidthPolicy, DownTrackParameters, LocalCandidate, Sfu, SfuEvent, TransportParameters,

@@ -183,6 +183,8 @@ pub struct ExtensionIds {
     pub dependency_descriptor: u8,
     /// 3GPP video orientation
     pub video_orientation: u8,
+    /// playout-delay
+    pub playout_delay: u8,
 }
 
 type Slot = fn(&mut ExtensionIds) -> &mut u8;
@@ -215,6 +217,10 @@ const EXTENSIONS: &[(&str, Slot)] = &[
         |ids| &mut ids.dependency_descriptor,
     ),
     ("urn:3gpp:video-orientation", |ids| &mut ids.video_orientation),
+    (
+        "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+        |ids| &mut ids.playout_delay,
+    ),
 ];
 
 impl ExtensionIds {

@@ -5,8 +5,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Vp8Source, World, ms, read_vp8, vp8};
-use greenroom_sfu::rtcp::{self, Feedback};
-use greenroom_sfu::{Kind, SfuEvent};
+use greenroom_sfu::rtcp::{self, Feedback, ReportBlock};
+use greenroom_sfu::{Kind, PlayoutDelayLimits, SfuEvent};
 
 const SSRC: u32 = 700;
 const DOWN_SSRC: u32 = 900;
@@ -281,4 +281,68 @@ fn a_publisher_that_restarts_is_picked_up_at_a_key_frame() {
         got.windows(2)
             .all(|pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1))
     );
+}
+
+#[test]
+fn a_playout_delay_is_asked_for_until_it_has_arrived() {
+    let (mut world, source, up_track) = single(3);
+    let mut sources = [source];
+    world.join();
+    world.join();
+    world.subscribe(1, up_track, DOWN_SSRC, vec![vp8(true)]);
+    world.playout_delay = Some(PlayoutDelayLimits {
+        min_ms: 100,
+        max_ms: 2_000,
+        follows_jitter: true,
+    });
+    world.subscribe(2, up_track, DOWN_SSRC, vec![vp8(true)]);
+    let carries = |world: &World, client: usize, from: usize| -> Vec<Option<Vec<u8>>> {
+        let got = world.clients[client].on(DOWN_SSRC);
+        got[from..]
+            .iter()
+            .map(|got| got.extensions.get(&6).cloned())
+            .collect()
+    };
+    stream(&mut world, &mut sources, 10, 2);
+    let sent = carries(&world, 2, 0);
+    assert!(sent.len() > 10);
+    assert!(
+        sent.iter()
+            .all(|value| value.as_deref() == Some(&[0x00, 0xA0, 0xC8]))
+    );
+    assert!(carries(&world, 1, 0).iter().all(Option::is_none));
+
+    let report = |world: &mut World, jitter: u32| {
+        let last = world.clients[2]
+            .on(DOWN_SSRC)
+            .last()
+            .unwrap()
+            .header
+            .sequence_number;
+        let block = ReportBlock {
+            ssrc: DOWN_SSRC,
+            fraction_lost: 0,
+            cumulative_lost: 0,
+            highest_sequence: u32::from(last),
+            jitter,
+            last_sender_report: 0,
+            delay_since_last_sender_report: 0,
+        };
+        world.clients[2].send_rtcp(|out| rtcp::write_receiver_reports(out, 1, &[block]));
+        world.run(ms(50));
+        world.clients[2].on(DOWN_SSRC).len()
+    };
+    let before = report(&mut world, 0);
+    stream(&mut world, &mut sources, 10, 2);
+    assert!(carries(&world, 2, before).iter().all(Option::is_none));
+
+    let before = report(&mut world, 90 * 20); // 20 ms: ten times that is wanted, 80 ms a second may be added
+    stream(&mut world, &mut sources, 10, 2);
+    let sent = carries(&world, 2, before);
+    assert!(!sent.is_empty());
+    for value in sent {
+        let value = value.expect("a new delay");
+        let min_ms = 10 * (u32::from(value[0]) << 4 | u32::from(value[1]) >> 4);
+        assert!((110..=180).contains(&min_ms), "{min_ms}");
+    }
 }

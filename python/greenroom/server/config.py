@@ -132,6 +132,16 @@ class PrometheusConfig:
 
 
 @dataclass(frozen=True)
+class PlayoutDelayConfig:
+    """How long subscribers are asked to hold video back before they play it; rooms may say themselves."""
+
+    enabled: bool = False
+    min_ms: int = 0
+    max_ms: int = 0
+    """0 with a least delay: ten seconds."""
+
+
+@dataclass(frozen=True)
 class TlsConfig:
     """Certificate chain and private key of HTTP and signalling, PEM files."""
 
@@ -173,6 +183,7 @@ class ServerConfig:
     """Settings of rooms by name, for CreateRoom's `room_preset` and a token's `roomPreset`."""
     sync_streams: bool = False
     """Tell clients which tracks of a publisher belong together, so that they play them in time; rooms may ask for it."""
+    playout_delay: PlayoutDelayConfig = field(default_factory=PlayoutDelayConfig)
     remote_unmute: bool = False
     """Let the server's API unmute tracks."""
     update_interval_s: float = 0.25
@@ -237,3 +248,6 @@ class ServerConfig:
             yield f"the webhook api_key is {key!r}, which is none of the server's keys ({known})"
         if bool(self.prometheus.username) != bool(self.prometheus.password):
             yield "prometheus.username and prometheus.password must be given together"
+        delay = self.playout_delay
+        if delay.min_ms > delay.max_ms > 0:
+            yield f"playout_delay.min is {delay.min_ms} ms, which is more than playout_delay.max ({delay.max_ms} ms)"

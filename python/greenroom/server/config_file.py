@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from . import config_values
-from .config import Limits, PrometheusConfig, ServerConfig, TlsConfig, WebhookConfig
+from .config import Limits, PlayoutDelayConfig, PrometheusConfig, ServerConfig, TlsConfig, WebhookConfig
 from .config_keys import KEYS, WITHOUT_EFFECT
 from .logs import LEVELS
 
@@ -30,6 +30,7 @@ _PARTS: Mapping[str, Any] = {
     "limits": Limits,
     "webhooks": WebhookConfig,
     "prometheus": PrometheusConfig,
+    "playout_delay": PlayoutDelayConfig,
     "tls": TlsConfig,
 }
 

@@ -64,7 +64,7 @@ def first_port(value: Any) -> int:
 
 def duration(value: Any) -> float:
     """Seconds of a Go duration: `100ms`, `1m30s`."""
-    written = text(value)
+    written = str(value)
     parts = _DURATION.findall(written)
     if not parts or "".join(number + unit for number, unit in parts) != written:
         raise ValueError("must be a duration like 100ms, 5s or 1m30s")

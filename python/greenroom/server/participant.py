@@ -136,6 +136,18 @@ class Participant:
         return self.room.sync_streams and self.protocol > 9 and not is_firefox
 
     @property
+    def holds_video_back(self) -> bool:
+        """Whether it is asked for a playout delay; as on livekit-server, not Firefox where it would part picture and sound."""
+        is_firefox = self.client.browser.lower() == "firefox"
+        return self.room.playout_delay_ms is not None and not (is_firefox and self.room.sync_streams)
+
+    def playout_delay(self, track: models.TrackInfo) -> tuple[int, int, bool] | None:
+        """The limits for one track, and whether the delay follows jitter between them."""
+        if self.room.playout_delay_ms is None or not self.holds_video_back:
+            return None
+        return (*self.room.playout_delay_ms, track.source != models.TrackSource.SCREEN_SHARE)
+
+    @property
     def is_agent(self) -> bool:
         return self.kind == models.ParticipantInfo.Kind.AGENT or self.permission.agent
 

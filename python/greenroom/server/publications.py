@@ -254,6 +254,16 @@ def subscribed_quality(track_sid: str, watched: Mapping[str, int]) -> messages.S
     )
 
 
+def _backup_policy(request: messages.AddTrackRequest) -> models.BackupCodecPolicy:
+    policy = request.backup_codec_policy
+    is_audio = request.type == models.TrackType.AUDIO
+    return (
+        models.BackupCodecPolicy.SIMULCAST
+        if is_audio and policy != models.BackupCodecPolicy.REGRESSION
+        else policy
+    )
+
+
 def _backup_codec(request: messages.AddTrackRequest) -> str:
     codecs = [codec_of_mime_type(codec.codec) for codec in request.simulcast_codecs[:2]]
     return codecs[1] if len(codecs) == 2 and codecs[1] != codecs[0] else ""
@@ -271,7 +281,7 @@ def _track_info(request: messages.AddTrackRequest) -> models.TrackInfo:
         layers=request.layers,
         encryption=request.encryption,
         stream=request.stream or _STREAM_NAMES.get(request.source, "unknown"),
-        backup_codec_policy=request.backup_codec_policy,
+        backup_codec_policy=_backup_policy(request),
         packet_trailer_features=request.packet_trailer_features,
         disable_red=request.disable_red,
     )

@@ -71,6 +71,8 @@ class Room:
         self.empty_timeout_s = settings.empty_timeout or config.empty_timeout_s
         self.departure_timeout_s = settings.departure_timeout or config.departure_timeout_s
         self.sync_streams = settings.sync_streams or config.sync_streams
+        self.playout_delay_ms = _playout_delay_ms(settings, config)
+        """The least and greatest that subscribers are asked to hold video back; None: as they like."""
         self.created_at_ms = time.time_ns() // 1_000_000
         self.closed = False
         self.ways = Ways(config.ice_servers, has_tcp=plane.has_tcp)
@@ -356,3 +358,12 @@ class Room:
             if timer is not None:
                 timer.cancel()
         self._on_closed(self)
+
+
+def _playout_delay_ms(
+    settings: room_messages.RoomConfiguration, config: ServerConfig
+) -> tuple[int, int] | None:
+    if settings.min_playout_delay or settings.max_playout_delay:
+        return settings.min_playout_delay, settings.max_playout_delay
+    usual = config.playout_delay
+    return (usual.min_ms, usual.max_ms) if usual.enabled else None

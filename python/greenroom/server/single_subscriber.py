@@ -131,7 +131,9 @@ class SingleSubscriber:
             elif section.subscription is None:
                 self._assign(mid, section)
         return {
-            mid: DownSection(offered_track(section.subscription), section.used_before)
+            mid: DownSection(
+                offered_track(section.subscription), section.used_before, self._participant.holds_video_back
+            )
             for mid, section in self._sections.items()
         }
 
@@ -188,6 +190,7 @@ class SingleSubscriber:
                 payload_types=payload_types,
                 header_extensions=section.extensions,
                 frame_trailer=self._participant.room.frame_trailer(subscription.publication.info),
+                playout_delay=self._participant.playout_delay(subscription.publication.info),
             )
         except (_engine.EngineError, ValueError) as error:
             raise ProtocolViolation(f"section {mid} of the offer: {error}") from error

@@ -147,6 +147,7 @@ class SubscriberConnection:
             self.connection.local(),
             session_id=self._session_id,
             session_version=offer_id,
+            playout_delay=self._participant.holds_video_back,
         )
         tracks = {
             mid: subscription.publication.sid for mid, subscription in self._outstanding.subscriptions.items()
@@ -206,6 +207,7 @@ class SubscriberConnection:
                 payload_types=payload_types,
                 header_extensions=answered_extensions(answer),
                 frame_trailer=self._participant.room.frame_trailer(publication.info),
+                playout_delay=self._participant.playout_delay(publication.info),
             )
         except (_engine.EngineError, ValueError) as error:
             raise ProtocolViolation(

@@ -13,6 +13,7 @@ from .media_parameters import (
     AUDIO_LEVEL_URI,
     DEPENDENCY_DESCRIPTOR_URI,
     MID_URI,
+    PLAYOUT_DELAY_URI,
     REPAIRED_RID_URI,
     RID_URI,
     TRANSPORT_CC_URI,
@@ -46,7 +47,13 @@ _FEEDBACK = {
 _SENT_EXTENSIONS = {
     MediaKind.AUDIO: frozenset({ABS_CAPTURE_TIME_URI}),
     MediaKind.VIDEO: frozenset(
-        {DEPENDENCY_DESCRIPTOR_URI, ABS_CAPTURE_TIME_URI, ABS_SEND_TIME_URI, TRANSPORT_CC_URI}
+        {
+            DEPENDENCY_DESCRIPTOR_URI,
+            ABS_CAPTURE_TIME_URI,
+            ABS_SEND_TIME_URI,
+            TRANSPORT_CC_URI,
+            PLAYOUT_DELAY_URI,
+        }
     ),
 }
 _ANSWERED_EXTENSIONS = {kind: RECEIVED_EXTENSIONS[kind] | _SENT_EXTENSIONS[kind] for kind in _SENT_EXTENSIONS}
@@ -71,6 +78,8 @@ class DownSection:
 
     track: OfferedTrack | None = None
     used_before: bool = False
+    playout_delay: bool = False
+    """Packets of video may say how long to hold them back."""
 
 
 def profile_is_forwarded(payload: PayloadType) -> bool:
@@ -124,7 +133,9 @@ def answer_down_section(offered: MediaSection, down: DownSection) -> MediaSectio
         answer.direction, answer.port = Direction.INACTIVE, 0
         return answer
     answer.header_extensions = [
-        e for e in offered.header_extensions if e.uri in _ANSWERED_EXTENSIONS[offered.kind]
+        e
+        for e in offered.header_extensions
+        if e.uri in _ANSWERED_EXTENSIONS[offered.kind] and (down.playout_delay or e.uri != PLAYOUT_DELAY_URI)
     ]
     if down.track is None:
         # A section that never had a track is left open, one whose track has ended is closed until the next.

@@ -26,6 +26,7 @@ from .media_parameters import (
     ABS_CAPTURE_TIME_URI,
     ABS_SEND_TIME_URI,
     DEPENDENCY_DESCRIPTOR_URI,
+    PLAYOUT_DELAY_URI,
     TRANSPORT_CC_URI,
     HeaderExtension,
     PayloadType,
@@ -64,6 +65,9 @@ DOWN_HEADER_EXTENSIONS: dict[MediaKind, tuple[HeaderExtension, ...]] = {
         HeaderExtension(4, TRANSPORT_CC_URI),
     ),
 }
+
+_PLAYOUT_DELAY = HeaderExtension(5, PLAYOUT_DELAY_URI)
+"""Offered with video in rooms that ask for it."""
 
 _UP_FEEDBACK = {
     MediaKind.AUDIO: frozenset({"nack"}),
@@ -254,9 +258,11 @@ def subscriber_offer(
     *,
     session_id: int,
     session_version: int,
+    playout_delay: bool = False,
 ) -> SessionDescription:
-    """The server's offer: all sections ever used, in order."""
-    media = [_offer_section(section) for section in sections]
+    """The server's offer: all sections ever used, in order. `playout_delay`: packets of video may say how long to hold
+    them back."""
+    media = [_offer_section(section, playout_delay) for section in sections]
     for section in media:
         local.fill(section, "actpass")
     if media:
@@ -265,7 +271,7 @@ def subscriber_offer(
     return SessionDescription(media=media, session_id=session_id, session_version=session_version)
 
 
-def _offer_section(section: OfferedSection) -> MediaSection:
+def _offer_section(section: OfferedSection, playout_delay: bool) -> MediaSection:
     media = MediaSection(kind=section.kind, mid=section.mid)
     if section.kind is MediaKind.APPLICATION:
         media.sctp_port, media.max_message_size = SCTP_PORT, MAX_MESSAGE_SIZE
@@ -273,6 +279,8 @@ def _offer_section(section: OfferedSection) -> MediaSection:
     track = section.track
     media.payload_types = list(DOWN_PAYLOAD_TYPES[section.kind])
     media.header_extensions = list(DOWN_HEADER_EXTENSIONS[section.kind])
+    if playout_delay and section.kind is MediaKind.VIDEO:
+        media.header_extensions.append(_PLAYOUT_DELAY)
     if track is None:
         media.direction = Direction.RECVONLY
         return media
@@ -302,7 +310,7 @@ def answered_payload_types(answer: MediaSection) -> list[PayloadType]:
 
 def answered_extensions(answer: MediaSection) -> list[HeaderExtension]:
     """The header extensions the subscriber took."""
-    offered = DOWN_HEADER_EXTENSIONS.get(answer.kind, ())
+    offered = (*DOWN_HEADER_EXTENSIONS.get(answer.kind, ()), _PLAYOUT_DELAY)
     return with_feedback(answer, [e for e in answer.header_extensions if e in offered])
 
 

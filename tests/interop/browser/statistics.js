@@ -23,6 +23,7 @@ async function receives(identity, source, ms = 2000) {
     freeze_s: grown("totalFreezesDuration"), key_frames: grown("keyFramesDecoded"),
     packets: grown("packetsReceived"), lost: grown("packetsLost"), nacks: grown("nackCount"),
     repaired: grown("retransmittedPacketsReceived"),
+    buffered_s: grown("jitterBufferDelay") / Math.max(grown("jitterBufferEmittedCount"), 1),
     // Energy is level squared over time, of full scale.
     level: Math.sqrt(grown("totalAudioEnergy") / Math.max(grown("totalSamplesDuration"), 1e-9)),
     samples: grown("totalSamplesReceived"), concealed: grown("concealedSamples") - grown("silentConcealedSamples"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use greenroom_net::{EventPort as NetEventPort, next_handle};
-use greenroom_sfu::{BandwidthPolicy, DownTrackParameters, Kind, UpTrackParameters};
+use greenroom_sfu::{BandwidthPolicy, DownTrackParameters, Kind, PlayoutDelayLimits, UpTrackParameters};
 use greenroom_transport::{ChannelConfig, ChannelId, IceCredentials, RemoteParameters};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -334,7 +334,7 @@ impl SfuTransport {
         Ok(track)
     }
 
-    #[pyo3(signature = (mid, up_track, *, ssrc, rtx_ssrc, payload_types, header_extensions, frame_trailer = Vec::new()))]
+    #[pyo3(signature = (mid, up_track, *, ssrc, rtx_ssrc, payload_types, header_extensions, frame_trailer = Vec::new(), playout_delay = None))]
     #[allow(clippy::too_many_arguments)]
     fn add_down_track(
         &self,
@@ -346,6 +346,7 @@ impl SfuTransport {
         payload_types: Vec<PayloadType>,
         header_extensions: Vec<HeaderExtension>,
         frame_trailer: Vec<u8>,
+        playout_delay: Option<(u32, u32, bool)>,
     ) -> PyResult<DownTrack> {
         self.open()?;
         let handle = next_handle();
@@ -358,6 +359,11 @@ impl SfuTransport {
             payload_types: convert::payload_types(payload_types),
             header_extensions: convert::header_extensions(header_extensions),
             frame_trailer,
+            playout_delay: playout_delay.map(|(min_ms, max_ms, follows_jitter)| PlayoutDelayLimits {
+                min_ms,
+                max_ms,
+                follows_jitter,
+            }),
         };
         call(py, &self.worker, "SfuTransport", move |endpoint, now| {
             endpoint.sfu.add_down_track(handle, &parameters, now)

@@ -90,6 +90,9 @@ impl DownTrack {
             timestamp,
             ssrc: self.ssrc,
         };
+        if let Some(delay) = &mut self.playout_delay {
+            delay.sending(now, header.sequence_number);
+        }
         if !self.write(
             now,
             header,

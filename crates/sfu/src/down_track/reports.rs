@@ -16,6 +16,11 @@ impl DownTrack {
     /// A report block of the subscriber about this track.
     pub fn reported(&mut self, now: Instant, block: &ReportBlock) {
         self.statistics.fraction_lost = f64::from(block.fraction_lost) / 256.0;
+        if let (Some(delay), Some(route)) = (&mut self.playout_delay, self.route) {
+            let jitter_s = f64::from(block.jitter) / f64::from(route.clock_rate_hz.max(1));
+            let jitter = Duration::from_secs_f64(jitter_s);
+            delay.reported(now, block.highest_sequence as u16, jitter);
+        }
         let round_trip = self.sent_reports.round_trip(
             block.last_sender_report,
             block.delay_since_last_sender_report,

@@ -7,6 +7,7 @@ use greenroom_transport::RTP_OVERHEAD_BYTES;
 use super::DownTrack;
 use crate::egress::Egress;
 use crate::parameters::{ExtensionIds, Kind};
+use crate::playout_delay::PlayoutDelay;
 use crate::red;
 use crate::route::Route;
 use crate::rtp_header::{ExtensionList, RtpHeader, RtpView};
@@ -70,7 +71,7 @@ impl DownTrack {
         let mut list = ExtensionList::default();
         list.push(ids.mid, self.mid.as_bytes());
         // Receivers estimate by one of them, and send transport-wide feedback when they can.
-        let (send_time, number);
+        let (send_time, number, delay);
         if ids.transport_wide_cc == 0 {
             send_time = egress.absolute_send_time(now);
             list.push(ids.abs_send_time, &send_time);
@@ -92,6 +93,10 @@ impl DownTrack {
                 ids.video_orientation,
                 view.extension(upstream.video_orientation).unwrap_or(&[]),
             );
+        }
+        if let Some(value) = self.playout_delay.as_ref().and_then(PlayoutDelay::value) {
+            delay = value;
+            list.push(ids.playout_delay, &delay);
         }
         header.write(&list, out);
     }

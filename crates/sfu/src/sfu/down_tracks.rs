@@ -7,6 +7,7 @@ use crate::down_track::DownTrack;
 use crate::error::{Result, SfuError};
 use crate::handles::Handle;
 use crate::parameters::{HeaderExtension, PayloadType};
+use crate::playout_delay::PlayoutDelayLimits;
 use crate::statistics::DownTrackStatistics;
 
 /// What a subscriber's m-line says.
@@ -28,6 +29,8 @@ pub struct DownTrackParameters {
     pub header_extensions: Vec<HeaderExtension>,
     /// Ends each frame that the server makes itself: who decrypts knows it by that. Empty for a track in the clear.
     pub frame_trailer: Vec<u8>,
+    /// What the subscriber of video is asked for, where the playout-delay extension is negotiated.
+    pub playout_delay: Option<PlayoutDelayLimits>,
 }
 
 impl Sfu {

@@ -14,8 +14,8 @@ use greenroom_sfu::rtp_header::{ExtensionList, RtpHeader, RtpView};
 use greenroom_sfu::sfu::random_ice_credentials;
 use greenroom_sfu::twcc::FeedbackGenerator;
 use greenroom_sfu::{
-    DownTrackParameters, Handle, HeaderExtension, Kind, LocalCandidate, PayloadType, ReceiveLayer, Sfu,
-    SfuEvent, TransportParameters, UpTrackParameters,
+    DownTrackParameters, Handle, HeaderExtension, Kind, LocalCandidate, PayloadType, PlayoutDelayLimits,
+    ReceiveLayer, Sfu, SfuEvent, TransportParameters, UpTrackParameters,
 };
 use greenroom_transport::{
     BufferPool, Certificate, Protocol, Received, RemoteParameters, Transmit, Transport, TransportConfig,
@@ -27,6 +27,7 @@ use rand::{Rng, SeedableRng};
 pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 pub const LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 pub const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 pub const SEND_TIME_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 
@@ -139,6 +140,8 @@ pub struct World {
     pub clients: Vec<Client>,
     pub events: Vec<SfuEvent>,
     pub frame_trailer: Vec<u8>,
+    /// Asked for with extension 6 of new subscriptions.
+    pub playout_delay: Option<PlayoutDelayLimits>,
     in_flight: BinaryHeap<Reverse<(Instant, u64)>>,
     packets: BTreeMap<u64, InFlight>,
     counter: u64,
@@ -163,6 +166,7 @@ impl World {
             clients: Vec::new(),
             events: Vec::new(),
             frame_trailer: Vec::new(),
+            playout_delay: None,
             in_flight: BinaryHeap::new(),
             packets: BTreeMap::new(),
             counter: 0,
@@ -419,6 +423,9 @@ impl World {
         {
             header_extensions.push(extension(5, TWCC_URI));
         }
+        if self.playout_delay.is_some() {
+            header_extensions.push(extension(6, PLAYOUT_DELAY_URI));
+        }
         let parameters = DownTrackParameters {
             transport: self.clients[index].handle,
             mid: "0".into(),
@@ -428,6 +435,7 @@ impl World {
             payload_types,
             header_extensions,
             frame_trailer: self.frame_trailer.clone(),
+            playout_delay: self.playout_delay,
         };
         self.sfu
             .add_down_track(handle, &parameters, self.now)

@@ -63,6 +63,7 @@ SET = {
     ),
     "prometheus: {port: 9000, username: a, password: b}": ("prometheus.port", 9000),
     "room: {sync_streams: true}": ("sync_streams", True),
+    "room: {playout_delay: {enabled: true, min: 100, max: 2000}}": ("playout_delay.max_ms", 2000),
     "prometheus_port: 9001": ("prometheus.port", 9001),
     "tls: {cert_file: c, key_file: k}": ("tls.key_file", "k"),
 }
@@ -172,6 +173,7 @@ WRONG = {
     "rtc: {stun_servers: ['a b']}": "rtc.stun_servers has 'a b', which is no HOST:PORT",
     "rtc: {turn_servers: [{host: a, username: u}]}": "a has one of username and credential: both are needed",
     "drain_timeout: soon": "drain_timeout must be a duration like 100ms, 5s or 1m30s",
+    "video: {dynacast_pause_delay: 5}": "video.dynacast_pause_delay must be a duration like 100ms, 5s or 1m30s",
     "bind_addresses: [a, b]": "bind_addresses names several addresses",
     "keys: {a: 5}": "keys has a key or secret that is no text (put 'a' and its secret in quotes)",
     "rtc: {udp_port: 1, port_range_start: 2}": "rtc.udp_port and rtc.port_range_start are both set",

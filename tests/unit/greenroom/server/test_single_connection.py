@@ -10,10 +10,11 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, SignalClient, publisher_offer, single_join
 
-from greenroom.server.config import Limits
+from greenroom.server.config import Limits, PlayoutDelayConfig
 from greenroom.server.join_request import read_join_request
 from greenroom.server.permissions import VideoGrant
 from greenroom.server.tokens import Claims
+from greenroom.signalling.media_parameters import PLAYOUT_DELAY_URI
 from greenroom.signalling.sdp import Direction, SessionDescription, parse
 from greenroom.signalling.wrapped_join import wrap
 
@@ -287,3 +288,20 @@ def test_data_tracks_are_subscribed_as_the_join_request_says(wanted: bool) -> No
     claims = Claims("anna", VideoGrant(room_join=True, room="room"))
     query = {"join_request": wrap(single_join(connection_settings=settings))}
     assert read_join_request(claims, query, Limits()).auto_subscribe_data_track is wanted
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_video_is_held_back_where_the_room_asks_for_it(asked: bool) -> None:
+    async with Harness(playout_delay=PlayoutDelayConfig(enabled=asked, min_ms=50, max_ms=90)) as harness:
+        await publisher(harness, "video")
+        line = f"a=extmap:7 {PLAYOUT_DELAY_URI}\r\na=recvonly"
+        sdp = publisher_offer(("video", "<")).replace("a=recvonly", line)
+        join = single_join(publisher_offer=messages.SessionDescription(type="offer", sdp=sdp, id=1))
+        bob = await harness.join_single("bob", request=join)
+
+        answer = await bob.expect("answer")
+
+        answered = [(e.id, e.uri) for e in section(answer, "1").header_extensions]
+        assert ((7, PLAYOUT_DELAY_URI) in answered) == asked
+        (down_track,) = bob.publisher.down_tracks
+        assert down_track.parameters["playout_delay"] == ((50, 90, True) if asked else None)

@@ -9,8 +9,11 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness, SignalClient
 
+from greenroom.server.config import PlayoutDelayConfig
 from greenroom.server.subscriptions import temporal_layer
+from greenroom.signalling.media_parameters import PLAYOUT_DELAY_URI
 from greenroom.signalling.sdp import Direction, MediaKind, parse
+from livekit import api
 
 
 async def published(harness: Harness, kind: str = "audio", **fields: Any) -> tuple[SignalClient, str]:
@@ -379,3 +382,45 @@ async def test_muted_microphone_does_not_speak(harness: Harness) -> None:
 
     (speaker,) = (await anna.expect("speakers_changed")).speakers
     assert not speaker.active
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "expected"),
+    [
+        (PlayoutDelayConfig(), {}, None),
+        (PlayoutDelayConfig(), {"min_playout_delay": 100, "max_playout_delay": 2000}, (100, 2000, True)),
+        (PlayoutDelayConfig(enabled=True, min_ms=50, max_ms=90), {}, (50, 90, True)),
+        (PlayoutDelayConfig(enabled=True, min_ms=50), {"max_playout_delay": 300}, (0, 300, True)),
+        (PlayoutDelayConfig(min_ms=50, max_ms=90), {}, None),
+    ],
+)
+async def test_video_is_held_back_where_the_room_asks_for_it(
+    config: PlayoutDelayConfig, asked: dict[str, int], expected: tuple[int, int, bool] | None
+) -> None:
+    async with Harness(playout_delay=config) as harness:
+        server = harness.server
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+            await client.room.create_room(api.CreateRoomRequest(name="room", **asked))
+        await published(harness, "video")
+
+        bob, offer = await subscribed(harness)
+
+        (down_track,) = bob.subscriber.down_tracks
+        assert down_track.parameters["playout_delay"] == expected
+        video = parse(offer.sdp).media[1]
+        uris = [e.uri for e in video.header_extensions]
+        assert (PLAYOUT_DELAY_URI in uris) == (expected is not None)
+        taken = [e.uri for e in down_track.parameters["header_extensions"]]
+        assert (PLAYOUT_DELAY_URI in taken) == (expected is not None)
+
+
+async def test_screens_and_firefox_with_synced_streams_have_ways_of_their_own() -> None:
+    delay = PlayoutDelayConfig(enabled=True, min_ms=50, max_ms=90)
+    async with Harness(playout_delay=delay, sync_streams=True) as harness:
+        await published(harness, "video", source=models.TrackSource.SCREEN_SHARE)
+        bob, _ = await subscribed(harness)
+        carol, offer = await subscribed(harness, "carol", browser="Firefox")
+        (of_bob,), (of_carol,) = bob.subscriber.down_tracks, carol.subscriber.down_tracks
+        assert of_bob.parameters["playout_delay"] == (50, 90, False)
+        assert of_carol.parameters["playout_delay"] is None
+        assert PLAYOUT_DELAY_URI not in offer.sdp
