@@ -124,6 +124,26 @@ async def test_the_official_sdk_resumes_on_the_embedded_server(
         assert leaving.isdisjoint(name for name, _ in events.all[heard:]), "a resume is not seen by others"
 
 
+async def test_data_gets_to_the_official_sdk_and_back_through_resumes(
+    official: tuple[OfficialClient, TcpProxy, Rooms],
+) -> None:
+    """It answers each packet with what it said."""
+    client, proxy, rooms = official
+    room, events = await rooms.join("us")
+    await client.wait("participant_active", "us")
+    sent = [str(number) for number in range(40)]
+    for number in sent:
+        if number == "30":
+            await client.wait("reconnected")
+        if number in ("10", "30"):
+            proxy.cut()
+        await within(room.local_participant.publish_data(number))
+    await events.wait("data_received", count=len(sent))
+    await client.until(lambda _: client.names().count("reconnected") == 2, "the second resume")
+    assert [packet.data.decode() for (packet,) in events.of("data_received")] == sent
+    assert [args for name, args in client.events if name == "data_received"] == [[number] for number in sent]
+
+
 async def test_the_official_sdk_comes_back_when_its_media_path_dies(nothing_left: None) -> None:
     """Its path alone. It resumes, or starts anew where its server gave it up first: that is a matter of milliseconds."""
     async with server_behind_relay() as (server, relay), contextlib.AsyncExitStack() as leaving:
