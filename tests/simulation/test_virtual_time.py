@@ -45,6 +45,12 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
     assert runs[0].now_s == runs[1].now_s
 
 
+def test_a_world_describes_itself() -> None:
+    simulation = Simulation(seed=7)
+    assert repr(simulation) == "Simulation(seed=7, now_s=0.000)"
+    assert repr(simulation.server()) == f"SimulatedServer(url={simulation.server().url}, host='server')"
+
+
 def test_another_seed_gives_another_trace() -> None:
     hashes = set()
     for seed in (1, 2):

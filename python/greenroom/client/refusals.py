@@ -62,6 +62,7 @@ _REFUSALS = (
         "the token does not allow to join: grant room_join and the room's name",
     ),
     _Refusal(400, "no room name", TokenError, "the token names no room: set `room` in its video grant"),
+    _Refusal(400, "room name length", TokenError, "the token's room has too long a name: use a shorter one"),
     _Refusal(
         400, "identity", TokenError, "the token's identity can't be used: set one of 1 to 256 characters"
     ),

@@ -62,7 +62,8 @@ class Server:
         if "keys" in settings and (api_key or api_secret):
             raise TypeError("give either keys or api_key and api_secret, not both")
         if config is None:
-            keys = {api_key or ids.api_key(): api_secret or ids.api_secret()}
+            key = ids.api_key() if api_key is None else api_key
+            keys = {key: ids.api_secret() if api_secret is None else api_secret}
             config = ServerConfig(**{"keys": keys, "host": host, "port": port, **settings})
         elif settings or api_key or api_secret:
             raise TypeError("give either config or single settings, not both")
@@ -81,6 +82,12 @@ class Server:
         self._drain: Drain | None = None
         self._port = config.port
         self._metrics_port = config.prometheus.port
+
+    def __repr__(self) -> str:
+        """Without keys."""
+        running = self._rooms is not None and self._runner is not None
+        rooms = f"rooms={len(self.rooms.all())}" if running else "not running"
+        return f"greenroom.Server(url={self.url}, {rooms})"
 
     # ---- where it is ----
 

@@ -24,6 +24,9 @@ class SimulatedServer:
         self.server = self._make()
         """The one that runs now."""
 
+    def __repr__(self) -> str:
+        return f"SimulatedServer(url={self.url}, host={self.host.name!r})"
+
     def _make(self) -> Server:
         return Server(host=self.host.address, port=PORT, udp_port=PORT + 2, tcp_port=None, **self._settings)
 

@@ -57,6 +57,9 @@ class Simulation:
         self._network = Network(self._simulator, random.Random(f"streams {seed}"))
         self._loop: VirtualLoop | None = None
 
+    def __repr__(self) -> str:
+        return f"Simulation(seed={self.seed}, now_s={self.now_s:.3f})"
+
     # ---- the world ----
 
     @property

@@ -43,6 +43,7 @@ _REFUSALS = [
     (401, "no permissions to access the room", errors.PermissionDeniedError, "room_join"),
     (401, "permissions denied", errors.PermissionDeniedError, "room_join"),
     (400, "no room name", errors.TokenError, "names no room"),
+    (400, "room name length exceeds limits: max length 256", errors.TokenError, "a shorter one"),
     (400, "identity cannot be empty", errors.TokenError, "identity"),
     (404, "requested room does not exist", errors.RoomNotFoundError, "create the room"),
     (404, "404 page not found", errors.ServerRefusedError, "check the URL"),

@@ -92,6 +92,21 @@ def test_config_needs_keys() -> None:
         ServerConfig(keys={"key": "secret"}, udp_port=70_000)
 
 
+@pytest.mark.parametrize("empty", [{"api_key": "key", "api_secret": ""}, {"api_key": ""}])
+def test_an_empty_key_or_secret_is_refused(empty: dict[str, str]) -> None:
+    """As of a variable that is not set: nobody has the key that would be made up."""
+    with pytest.raises(ValueError, match="is empty"):
+        Server(**empty)
+
+
+async def test_a_server_describes_itself() -> None:
+    server = Server(api_key="key", api_secret="secret")
+    assert repr(server) == "greenroom.Server(url=ws://127.0.0.1:0, not running)"
+    async with server:
+        assert repr(server) == f"greenroom.Server(url={server.url}, rooms=0)"
+    assert repr(server).endswith(", not running)")
+
+
 def test_unknown_grant_is_named() -> None:
     with pytest.raises(TypeError, match="unknown grant 'can_fly'"):
         Server().token("room", "anna", can_fly=True)
