@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import enum
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -27,6 +26,7 @@ from greenroom.client.state import ParticipantState
 
 from ._arguments import instance, text
 from ._arguments import payload as as_bytes
+from ._enums import HelpfulEnum
 from ._local_data import LocalData
 from ._proto.participant_pb2 import (
     DisconnectReason,
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-class ConnectionQuality(enum.IntEnum):
+class ConnectionQuality(HelpfulEnum):
     QUALITY_UNKNOWN = -1
     QUALITY_POOR = 0
     QUALITY_GOOD = 1
@@ -71,7 +71,7 @@ class ConnectionQuality(enum.IntEnum):
     QUALITY_LOST = 3
 
 
-class DegradationPreference(enum.IntEnum):
+class DegradationPreference(HelpfulEnum):
     """What an encoder gives up first when it has too little bandwidth."""
 
     BALANCED = 0

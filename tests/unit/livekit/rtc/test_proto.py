@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from livekit import rtc
 from livekit.rtc._proto import e2ee_pb2, participant_pb2, stats_pb2, track_pb2, video_frame_pb2
 
@@ -15,6 +17,20 @@ def test_enums_are_ints_with_protobuf_helpers() -> None:
     assert rtc.DataPacketKind.KIND_RELIABLE == 1
     assert e2ee_pb2.EncryptionState.MISSING_KEY == 4
     assert track_pb2.KIND_AUDIO == 1
+
+
+def test_enums_of_python_have_the_helpers_too() -> None:
+    quality = rtc.ConnectionQuality
+    assert (quality.Name(2), quality.Value("QUALITY_EXCELLENT")) == ("QUALITY_EXCELLENT", 2)
+    assert quality.items() == list(zip(quality.keys(), quality.values(), strict=True))
+    assert (quality.keys()[0], quality.values()[0], f"{quality.QUALITY_GOOD:d}") == (
+        "QUALITY_UNKNOWN",
+        -1,
+        "1",
+    )
+    for wrong in (lambda: quality.Name(9), lambda: quality.Value("GOOD")):
+        with pytest.raises(ValueError, match="ConnectionQuality"):
+            wrong()
 
 
 def test_messages_behave_as_messages() -> None:
