@@ -394,3 +394,19 @@ async def test_interceptors_wrap_calls_both_ways_the_first_outermost(room: rtc.R
     wire.request("m", "q", id="r2")
     assert (await wire.wait_sent(5))[4].rpc_response.payload == "q2"
     assert log == ["1 out m", "2 out m", "1 in m", "2 in m", "2 in m"]
+
+
+def test_built_in_errors_have_the_references_numbers_and_words() -> None:
+    assert {int(code): rtc.RpcError._built_in(code).message for code in Code} == {
+        1400: "Method not supported at destination",
+        1401: "Recipient not found",
+        1402: "Request payload too large",
+        1403: "RPC not supported by server",
+        1404: "Unsupported RPC version",
+        1500: "Application error in method handler",
+        1501: "Connection timeout",
+        1502: "Response timeout",
+        1503: "Recipient disconnected",
+        1504: "Response payload too large",
+        1505: "Failed to send",
+    }
