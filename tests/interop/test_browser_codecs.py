@@ -84,3 +84,25 @@ async def test_our_sdk_gets_the_backup_codec(
     await events.wait("track_unsubscribed")
     assert us.isconnected()
     await within(video.aclose())
+
+
+@pytest.mark.parametrize("rooms", ["embedded"], indirect=True)
+async def test_the_backup_codec_comes_again_after_losses_of_connection(rooms: BrowserRooms) -> None:
+    sender = await rooms.browse("sender")
+    _, events = await rooms.join("us")
+    await sender.call("publishCard", {**CARD, "videoCodec": "vp9"})
+    track, *_ = await events.wait("track_subscribed")
+    video = rtc.VideoStream(track)
+    await wait_for_picture(video)
+    since = await sender.call("eventCount")
+    await sender.call("simulate", "signal-reconnect")
+    await sender.call("waitFor", "reconnected", 1, since)
+    assert_card(await wait_for_picture(video), tolerance=50)
+    assert await sender.call("happened", ["restarting", "localTrackUnpublished"]) == []
+    await within(video.aclose())
+    await sender.call("simulate", "full-reconnect")
+    track, *_ = await events.wait("track_subscribed", count=2)
+    video = rtc.VideoStream(track)
+    assert_card(await wait_for_picture(video), tolerance=50)
+    assert events.of("track_subscription_failed") == []
+    await within(video.aclose())
