@@ -146,13 +146,18 @@ class Publication:
         )
         if msid_track_id != self.cid:
             codec.sdp_cid = self.sdp_cid = msid_track_id
-        told = self.info if self.primary is None else self.primary.info
-        backups = [models.SimulcastCodecInfo(mime_type=mime_type(self.backup.codec))] if self.backup else []
-        first = [codec] if self.primary is None else [*told.codecs[:1], codec]
-        kept = [*first, *backups]
-        del told.codecs[:]
-        told.codecs.extend(kept)
-        (self.primary or self).touch()
+        if self.primary is not None:
+            self.primary.set_codecs([*self.primary.info.codecs[:1], codec])
+        elif self.backup is not None:
+            self.set_codecs([codec, models.SimulcastCodecInfo(mime_type=mime_type(self.backup.codec))])
+        else:
+            self.set_codecs([codec])
+
+    def set_codecs(self, codecs: Sequence[models.SimulcastCodecInfo]) -> None:
+        """What others are told of the codecs: the first, and the backup one."""
+        del self.info.codecs[:]
+        self.info.codecs.extend(codecs)
+        self.touch()
 
     def touch(self) -> None:
         """The info changed: give it a newer version."""
