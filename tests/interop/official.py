@@ -84,11 +84,13 @@ class OfficialClient:
             lambda event: event[0] == name and (not args or event[1] == list(args)), f"{name}{args}"
         )
 
-    async def changed(self, name: str, who: str, new: str) -> None:
-        """Until this is the new value. What it was before, the SDK reads too late on a busy machine: it tells the new one."""
-        await self.until(
+    async def changed(self, name: str, who: str, old: str, new: str) -> None:
+        """Until it changed from one to the other. The SDK reads what it was before too late on a busy machine, and tells the
+        new value as the old one, too."""
+        _, (_, told_old, _) = await self.until(
             lambda event: event[0] == name and (event[1][0], event[1][2]) == (who, new), f"{name} to {new!r}"
         )
+        assert told_old in (old, new), f"{name} from {told_old!r} instead of {old!r}"
 
     def names(self) -> list[str]:
         return [name for name, _ in self.events]
