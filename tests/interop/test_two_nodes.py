@@ -12,14 +12,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from reconnect_cases import RESUMED
+from reconnect_cases import RESUMED, Behind
 from room_tools import Ear, Events, Rooms, microphone, within
 from tcp_proxy import TcpProxy
 
 from livekit import api, rtc
 
 from .nodes import Cluster, Node, cluster, documented
-from .servers import RoomServer
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -28,13 +27,6 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 def nodes(tmp_path: Path) -> Iterator[Cluster]:
     with cluster(tmp_path) as running:
         yield running
-
-
-class _Behind:
-    """A node as seen through a load balancer."""
-
-    def __init__(self, server: RoomServer, proxy: TcpProxy) -> None:
-        self.url, self.token = proxy.url, server.token
 
 
 class Spanning:
@@ -52,7 +44,7 @@ class Spanning:
             request = api.CreateRoomRequest(name=self.rooms.name, node_id=self.home.identity)
             await client.room.create_room(request)
         for identity, proxy in self.balancers.items():
-            self.rooms.server = _Behind(server, proxy)
+            self.rooms.server = Behind(server, proxy)
             self.joined[identity] = await self.rooms.join(identity)
         assert self.nodes.home_of(self.rooms.name) == self.home.identity
 
