@@ -6,13 +6,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from livekit.protocol import models
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 
+from .config import PROTOCOL_VERSION
 from .quality import mean_opinion, quality_of
 from .room_listener import RoomListener
 from .twirp import HTTP_STATUS
@@ -136,18 +137,18 @@ class Tallies(RoomListener):
     def participant_joined(self, participant: Participant) -> None:
         for state in ("signal_connected", "rtc_init", "rtc_connected"):
             self._count("participant_join_total", state)
-        self._join_ms.labels(participant.protocol).observe(_age_ms(participant))
+        self._join_ms.labels(_protocol(participant)).observe(_age_ms(participant))
 
     def participant_active(self, participant: Participant) -> None:
         for state in ("rtc_active", "rtc_success"):
             self._count("participant_join_total", state)
-        self._start_ms.labels(participant.protocol).observe(_age_ms(participant))
+        self._start_ms.labels(_protocol(participant)).observe(_age_ms(participant))
         self._since[participant] = time.monotonic()
 
     def participant_left(self, participant: Participant) -> None:
         duration_ms = self._passed_ms(participant)
         if duration_ms is not None:
-            self._session_ms.labels(participant.protocol).observe(duration_ms)
+            self._session_ms.labels(_protocol(participant)).observe(duration_ms)
         else:
             canceled = participant.disconnect_reason in _CANCELED
             self._count("participant_join_total", "rtc_canceled" if canceled else "rtc_failure")
@@ -194,15 +195,25 @@ class Tallies(RoomListener):
     ) -> None:
         duration_ms = self._passed_ms(began)
         if duration_ms is not None:  # the first time; tracks move between sections
-            source = models.TrackSource.Name(publication.info.source)
-            sdk = models.ClientInfo.SDK.Name(who.client.sdk)
-            kind = models.ParticipantInfo.Kind.Name(who.kind)
+            source = _name(models.TrackSource, publication.info.source)
+            sdk = _name(models.ClientInfo.SDK, who.client.sdk)
+            kind = _name(models.ParticipantInfo.Kind, who.kind)
             labels = (direction, source, kind_of(publication), "", sdk, kind, "1")
             self._track_ms.labels(*labels).observe(duration_ms)
 
     def _passed_ms(self, began: object) -> float | None:
         since = self._since.pop(began, None)
         return None if since is None else (time.monotonic() - since) * 1000
+
+
+def _name(enum: Any, number: int) -> str:
+    """Of a value that a client chose. Those without a name share one: nobody can make up series."""
+    return str(enum.Name(number)) if number in enum.values() else "UNKNOWN"
+
+
+def _protocol(participant: Participant) -> int:
+    """Newer ones, made up ones too, are counted as the newest that is known."""
+    return min(participant.protocol, PROTOCOL_VERSION)
 
 
 def _age_ms(participant: Participant) -> float:

@@ -388,7 +388,8 @@ class LocalParticipant(LocalData, Participant):
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Merge into the present ones; an empty value deletes its key. Raises like `set_metadata`; the limit is 64 KiB."""
-        instance("attributes", attributes, dict)
+        if not isinstance(attributes, Mapping):
+            raise TypeError(f"attributes is {attributes!r}: it must be a dict")
         for key, value in attributes.items():
             text(f"the attribute {text('a key of attributes', key)!r}", value)
         await self._connected(RuntimeError, "set attributes").requests.update_own(attributes=dict(attributes))

@@ -7,6 +7,7 @@ import base64
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -118,6 +119,20 @@ async def test_strangers_can_not_make_up_series() -> None:
         _, series = await scrape(harness)
         found = [v for n, v in series.items() if n.startswith("livekit_node_twirp_request_status")]
         assert found == [3]
+
+
+async def test_clients_can_not_make_up_series() -> None:
+    unknown: Any = 99
+    async with Harness(prometheus=PrometheusConfig(port=0)) as harness:
+        for number in range(3):
+            anna = await harness.join("anna", f"room {number}", query={"protocol": str(1_000 + number)})
+            anna.activate()
+            await anna.publish("cam", "video", source=unknown)
+        _, series = await scrape(harness)
+        joined = {n: v for n, v in series.items() if n.startswith("livekit_session_join_latency_ms_count")}
+        assert joined == {'livekit_session_join_latency_ms_count{protocol_version="17"}': 3}
+        published = {n: v for n, v in series.items() if n.startswith("livekit_pubsubtime_ms_count")}
+        assert [('source="UNKNOWN"' in name, value) for name, value in published.items()] == [(True, 3)]
 
 
 async def test_metrics_behind_a_password() -> None:
