@@ -233,11 +233,12 @@ impl Ice {
         is_accepted
     }
 
-    /// An authentic packet that is not STUN: the path is alive, if it came over it.
+    /// An authentic packet of media: the path is alive, if it came over it. From elsewhere it says where the peer's path is now.
     pub(crate) fn heard(&mut self, now: Instant, received: &Received<'_>) {
-        let is_path = |path: &Path| path.is_peer(received.protocol, received.source);
-        if self.path.as_ref().is_some_and(is_path) {
-            self.follower.heard_path(now);
+        match &self.path {
+            Some(path) if path.is_peer(received.protocol, received.source) => self.follower.heard_path(now),
+            Some(_) => self.follow(now, received, Sign::Media),
+            None => {}
         }
     }
 

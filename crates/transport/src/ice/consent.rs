@@ -46,10 +46,15 @@ impl Ice {
         if self.path.as_ref().is_some_and(is_path) {
             self.last_consent = Some(now);
             self.follower.heard_path(now);
-        } else if let Some(path) = self
-            .follower
-            .heard_other(now, received, sign, self.path.is_some())
-        {
+        } else {
+            self.follow(now, received, sign);
+        }
+    }
+
+    /// Take another path, if this sign from there says so.
+    pub(super) fn follow(&mut self, now: Instant, received: &Received<'_>, sign: Sign) {
+        let has_path = self.path.is_some();
+        if let Some(path) = self.follower.heard_other(now, received, sign, has_path) {
             self.take_path(path, now);
         }
     }

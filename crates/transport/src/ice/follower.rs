@@ -14,8 +14,10 @@ use crate::types::Received;
 const MAX_OTHERS: usize = 16;
 /// An address that was there when the path was chosen, or that is not nominated, takes over after this silence.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// One that media comes from, after this.
+const SILENT_BESIDE_MEDIA_AFTER: Duration = Duration::from_secs(1);
 
-/// What an authentic STUN packet was.
+/// What an authentic packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
     Request {
@@ -23,6 +25,8 @@ pub(super) enum Sign {
     },
     /// The answer to a check of ours.
     Answer,
+    /// RTP or RTCP: what the peer sends goes this way.
+    Media,
 }
 
 /// An address of the peer that packets don't go to.
@@ -69,6 +73,7 @@ impl Follower {
         match sign {
             Sign::Request { nominates } => other.is_nominated |= nominates,
             Sign::Answer => other.is_reached = true,
+            Sign::Media => {}
         }
         let heard_at = path_heard_at?;
         let is_silent_since = match &mut other.new_since {
@@ -78,7 +83,11 @@ impl Follower {
             }
             since => since.is_some(),
         };
-        let is_silent = now.saturating_duration_since(heard_at) >= SILENT_AFTER;
+        let limit = match sign {
+            Sign::Media => SILENT_BESIDE_MEDIA_AFTER,
+            Sign::Request { .. } | Sign::Answer => SILENT_AFTER,
+        };
+        let is_silent = now.saturating_duration_since(heard_at) >= limit;
         let is_followed =
             has_path && other.is_reached && (is_silent || other.is_nominated && is_silent_since);
         is_followed.then_some(other.path)
@@ -226,6 +235,38 @@ mod tests {
         let late = begin + SILENT_AFTER;
         assert_eq!(
             follower.heard_other(late, &received, NOMINATION, true),
+            Some(other)
+        );
+    }
+
+    #[test]
+    fn an_address_that_was_known_takes_over_soon_when_media_comes_from_it() {
+        let begin = Instant::now();
+        let mut follower = Follower::default();
+        let other = path(NEW);
+        let received = Received {
+            protocol: other.protocol,
+            source: other.destination,
+            destination: other.source,
+            contents: &[],
+        };
+        follower.heard_other(begin, &received, NOMINATION, false);
+        follower.chosen(path(OLD), begin);
+        let late = begin + SILENT_BESIDE_MEDIA_AFTER;
+        assert_eq!(
+            follower.heard_other(late, &received, Sign::Media, true),
+            None,
+            "nothing proves that it is reached"
+        );
+        follower.heard_other(late, &received, Sign::Answer, true);
+        let soon = late - Duration::from_millis(1);
+        assert_eq!(
+            follower.heard_other(soon, &received, Sign::Media, true),
+            None,
+            "the path was heard just now"
+        );
+        assert_eq!(
+            follower.heard_other(late, &received, Sign::Media, true),
             Some(other)
         );
     }
