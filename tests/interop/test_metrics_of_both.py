@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -56,13 +58,13 @@ def select(series: Series, names: tuple[str, ...]) -> Series:
     return {name: value for name, value in series.items() if name.startswith(names) and value}
 
 
-async def until(port: int, expected: Series) -> Series:
+async def until(port: int, expected: Series, compare: Callable[[float, float], bool] = operator.eq) -> Series:
     """The series, once these have these values: livekit-server counts a little later than it acts."""
 
     async def look() -> Series:
         while True:
             series = await scrape(port)
-            if all(series.get(name, 0.0) == value for name, value in expected.items()):
+            if all(compare(series.get(name, 0.0), value) for name, value in expected.items()):
                 return series
             await asyncio.sleep(0.2)
 
@@ -94,7 +96,7 @@ async def session(url: str, rooms: Rooms, port: int) -> tuple[Series, Series]:
                 "livekit_datapacket_stream_bytes_sum{mime_type=text,type=text}": 5,
             },
         )
-        await asyncio.sleep(6)  # both judge quality every five seconds
+        await until(port, {"livekit_quality_rating_count{}": 2}, operator.ge)
         await client.room.delete_room(api.DeleteRoomRequest(room=rooms.name))
     await events.wait("disconnected")
     gone = {
