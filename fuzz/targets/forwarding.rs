@@ -5,12 +5,21 @@ use std::time::{Duration, Instant};
 
 use greenroom_fuzz::Input;
 use greenroom_sfu::sfu::random_ice_credentials;
-use greenroom_sfu::{DownTrackParameters, Kind, ReceiveLayer, Sfu, TransportParameters, UpTrackParameters};
+use greenroom_sfu::{
+    DownTrackParameters, Kind, PlayoutDelayLimits, ReceiveLayer, Sfu, TransportParameters, UpTrackParameters,
+};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../crates/sfu/tests/common/mod.rs"]
 mod common;
 use common::{LEVEL_URI, MID_URI, RID_URI, TWCC_URI, certificate, extension, opus, payload, vp8};
+
+const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+const PLAYOUT_DELAY: PlayoutDelayLimits = PlayoutDelayLimits {
+    min_ms: 100,
+    max_ms: 2_000,
+    follows_jitter: true,
+};
 
 const PUBLISHER: u64 = 1;
 const SUBSCRIBER: u64 = 2;
@@ -79,8 +88,9 @@ fn room(now: Instant) -> Sfu {
             ssrc: 1_000 + index * 10,
             rtx_ssrc: Some(1_001 + index * 10),
             payload_types,
-            header_extensions: up.header_extensions,
+            header_extensions: [up.header_extensions, vec![extension(5, PLAYOUT_DELAY_URI)]].concat(),
             frame_trailer: vec![],
+            playout_delay: Some(PLAYOUT_DELAY),
         };
         sfu.add_down_track(u64::from(20 + index), &down, now)
             .expect("subscribed");
