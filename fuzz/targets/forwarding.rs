@@ -12,9 +12,10 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../crates/sfu/tests/common/mod.rs"]
 mod common;
-use common::{LEVEL_URI, MID_URI, RID_URI, TWCC_URI, certificate, extension, opus, payload, vp8};
+use common::{
+    LEVEL_URI, MID_URI, PLAYOUT_DELAY_URI, RID_URI, TWCC_URI, certificate, extension, opus, payload, vp8,
+};
 
-const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 const PLAYOUT_DELAY: PlayoutDelayLimits = PlayoutDelayLimits {
     min_ms: 100,
     max_ms: 2_000,
