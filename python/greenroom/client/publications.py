@@ -419,7 +419,8 @@ def _audio_sender(source: Any, options: PublishOptions, cryptor: _engine.FrameCr
             ssrc=track.layers[0].ssrc,
             payload_type=accepted.payload_type,
             bitrate_bps=min(bitrate_bps, accepted.max_bitrate_bps or bitrate_bps),
-            stereo=accepted.stereo,
+            # As announced: receivers were told by the track's features, whatever the server's own part of the answer says.
+            stereo=options.stereo,
             dtx=accepted.dtx and options.dtx,
             cryptor=cryptor,
         )

@@ -162,7 +162,6 @@ class AcceptedTrack:
 
     payload_type: int
     dtx: bool
-    stereo: bool
     max_bitrate_bps: int | None
 
 
@@ -215,7 +214,6 @@ def read_answer_track(answer: SessionDescription, track: OfferedTrack) -> Accept
     return AcceptedTrack(
         payload_type=payload.payload_type,
         dtx=payload.format_parameter("usedtx") == "1",
-        stereo=payload.format_parameter("stereo") == "1",
         max_bitrate_bps=int(bitrate) if bitrate and bitrate.isascii() and bitrate.isdigit() else None,
     )
 

@@ -1,6 +1,6 @@
 use greenroom_media::audio::{AudioError, OpusDecoder, OpusEncoder, OpusEncoderConfig};
 
-use crate::signal::{Random, channel, frequency, root_mean_square, sine};
+use crate::signal::{Random, channel, frequency, root_mean_square, signal_to_noise_db, sine};
 
 const RATE_HZ: u32 = 48_000;
 
@@ -39,6 +39,35 @@ fn a_sine_keeps_its_frequency_and_level() {
                 (0.9..1.1).contains(&ratio),
                 "{channels} channels: level ratio {ratio}"
             );
+        }
+    }
+}
+
+/// The mode for speech, which redundancy needs, would mix them.
+#[test]
+fn the_sides_of_stereo_stay_apart_whatever_loss_is_expected() {
+    for percent in [0, 1, 5, 20] {
+        let config = OpusEncoderConfig {
+            channels: 2,
+            voice: false,
+            ..OpusEncoderConfig::default()
+        };
+        let (mut encoder, mut decoder) = (OpusEncoder::new(config).unwrap(), OpusDecoder::new(2).unwrap());
+        encoder.set_expected_loss_percent(percent).unwrap();
+        let (mut packet, mut decoded) = (Vec::new(), Vec::new());
+        for index in 0..100 {
+            let sides = [500.0, 1_300.0].map(|hz| sine(RATE_HZ, 1, hz, 10_000.0, index * 960, 960));
+            let pcm: Vec<i16> = (sides[0].iter().zip(&sides[1]))
+                .flat_map(|(left, right)| [*left, *right])
+                .collect();
+            encoder.encode(&pcm, &mut packet).unwrap();
+            decoder.decode(&packet, &mut decoded).unwrap();
+        }
+        let heard = &decoded[decoded.len() / 2..];
+        for (index, hz) in [500.0, 1_300.0].into_iter().enumerate() {
+            let side = channel(heard, 2, index);
+            let noise_db = signal_to_noise_db(RATE_HZ, &side, hz);
+            assert!(noise_db > 15.0, "{percent} % of loss, {hz} Hz: {noise_db} dB");
         }
     }
 }

@@ -406,8 +406,8 @@ class SignalServer:
 class FakeAudioSource(rtc.AudioSource):
     """Without an engine."""
 
-    def __init__(self) -> None:
-        self._sample_rate, self._num_channels, self._engine_source = 48_000, 1, object()
+    def __init__(self, channels: int = 1) -> None:
+        self._sample_rate, self._num_channels, self._engine_source = 48_000, channels, object()
 
 
 class FakeVideoSource(rtc.VideoSource):

@@ -17,8 +17,8 @@ from livekit import rtc
 _PublishOptions = rtc.TrackPublishOptions
 
 
-def microphone() -> rtc.LocalAudioTrack:
-    return rtc.LocalAudioTrack.create_audio_track("mic", FakeAudioSource())
+def microphone(channels: int = 1) -> rtc.LocalAudioTrack:
+    return rtc.LocalAudioTrack.create_audio_track("mic", FakeAudioSource(channels))
 
 
 def camera(width: int = 1280, height: int = 720) -> rtc.LocalVideoTrack:
@@ -55,6 +55,18 @@ async def test_audio_is_announced_then_offered_under_the_same_cid(
     assert published == [(publication, track)]
     assert track.sid == publication.sid == "TR_1"
     assert room.local_participant.track_publications == {"TR_1": publication}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+async def test_a_source_of_two_channels_is_announced_and_sent_in_stereo(
+    room: rtc.Room, server: SignalServer, peers: FakePeers, channels: int
+) -> None:
+    """The answer here says nothing of it."""
+    await room.local_participant.publish_track(microphone(channels))
+    request = await (await server.connection()).expect("add_track")
+    assert request.stereo is (channels == 2)
+    sender = next(call for call in peers.publisher.calls if call[0] == "add_audio_sender")[1]
+    assert sender[-1]["stereo"] is (channels == 2)
 
 
 async def test_camera_goes_out_in_three_layers_with_rids(

@@ -135,11 +135,11 @@ def _track(mid: str, kind: MediaKind, codec: str, *layers: SendLayer) -> Offered
     return OfferedTrack(mid, kind, f"cid-{mid}", "PA_me", PUBLISH_PAYLOADS[codec], layers)
 
 
-def test_the_answer_decides_payload_type_dtx_and_stereo() -> None:
+def test_the_answer_decides_payload_type_dtx_and_bitrate() -> None:
     answer = golden("server-answer-audio-simulcast")
     audio = read_answer_track(answer, _track("1", MediaKind.AUDIO, "opus"))
     assert audio is not None
-    assert (audio.payload_type, audio.dtx, audio.stereo, audio.max_bitrate_bps) == (111, True, False, None)
+    assert (audio.payload_type, audio.dtx, audio.max_bitrate_bps) == (111, True, None)
     video = read_answer_track(answer, _track("2", MediaKind.VIDEO, "vp8"))
     assert video is not None
     assert video.payload_type == 96

@@ -25,9 +25,10 @@ pub struct OpusEncoderConfig {
     pub bitrate_bps: u32,
     /// Stop sending during silence.
     pub dtx: bool,
-    /// In-band redundancy once `set_expected_loss_percent` is above 0.
+    /// In-band redundancy once `set_expected_loss_percent` is above 0; of speech alone, see `voice`.
     pub fec: bool,
-    /// Tuned for speech; otherwise for any sound.
+    /// Tuned for speech; otherwise for any sound, without redundancy: only libopus' mode for speech has that, and to switch
+    /// to it for its sake would blur music and the sides of stereo.
     pub voice: bool,
 }
 
@@ -74,7 +75,10 @@ impl OpusEncoder {
         let controls = [
             (sys::OPUS_SET_SIGNAL_REQUEST, signal),
             (sys::OPUS_SET_COMPLEXITY_REQUEST, COMPLEXITY),
-            (sys::OPUS_SET_INBAND_FEC_REQUEST, i32::from(config.fec)),
+            (
+                sys::OPUS_SET_INBAND_FEC_REQUEST,
+                i32::from(config.fec && config.voice),
+            ),
         ];
         for (request, value) in controls {
             encoder.control(request, value)?;
