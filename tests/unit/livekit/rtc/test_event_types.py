@@ -81,6 +81,7 @@ def test_right_handlers_pass_and_wrong_ones_fail(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(_ROOT)
     output, errors, _ = api.run(["--config-file", "pyproject.toml", "--no-error-summary", str(program)])
     assert not errors
-    failed = {int(n) for n in re.findall(rf"^{re.escape(str(program))}:(\d+): error", output, re.MULTILINE)}
+    # From its cache mypy tells the errors under the path of an earlier run.
+    failed = {int(n) for n in re.findall(r"^\S*/handlers\.py:(\d+): error", output, re.MULTILINE)}
     assert not right & failed, output
     assert wrong <= failed, f"accepted: {[text.splitlines()[n - 1] for n in sorted(wrong - failed)]}"
