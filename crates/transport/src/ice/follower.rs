@@ -135,6 +135,15 @@ mod tests {
         }
     }
 
+    fn from(path: &Path) -> Received<'static> {
+        Received {
+            protocol: path.protocol,
+            source: path.destination,
+            destination: path.source,
+            contents: &[],
+        }
+    }
+
     /// What happens at which millisecond; the path is heard, or a sign comes from elsewhere.
     type Story<'a> = &'a [(u64, Option<(&'a str, Sign)>)];
 
@@ -145,17 +154,12 @@ mod tests {
         follower.chosen(path(OLD), begin);
         for (at_ms, happening) in story {
             let now = begin + Duration::from_millis(*at_ms);
-            let Some((from, sign)) = happening else {
+            let Some((peer, sign)) = happening else {
                 follower.heard_path(now);
                 continue;
             };
-            let other = path(from);
-            let received = Received {
-                protocol: other.protocol,
-                source: other.destination,
-                destination: other.source,
-                contents: &[],
-            };
+            let other = path(peer);
+            let received = from(&other);
             if let Some(next) = follower.heard_other(now, &received, *sign, true) {
                 assert_eq!(next, other);
                 return Some(*at_ms);
@@ -220,12 +224,7 @@ mod tests {
         let begin = Instant::now();
         let mut follower = Follower::default();
         let other = path(NEW);
-        let received = Received {
-            protocol: other.protocol,
-            source: other.destination,
-            destination: other.source,
-            contents: &[],
-        };
+        let received = from(&other);
         for sign in [NOMINATION, Sign::Answer] {
             assert_eq!(follower.heard_other(begin, &received, sign, false), None);
         }
@@ -244,12 +243,7 @@ mod tests {
         let begin = Instant::now();
         let mut follower = Follower::default();
         let other = path(NEW);
-        let received = Received {
-            protocol: other.protocol,
-            source: other.destination,
-            destination: other.source,
-            contents: &[],
-        };
+        let received = from(&other);
         follower.heard_other(begin, &received, NOMINATION, false);
         follower.chosen(path(OLD), begin);
         let late = begin + SILENT_BESIDE_MEDIA_AFTER;
