@@ -16,6 +16,14 @@ from greenroom.server.websocket import Session
 from greenroom.signalling.sdp import parse
 
 
+async def lose_path(harness: Harness) -> SignalClient:
+    """Anna, who has joined, and whose media path has died."""
+    anna = await harness.join("anna")
+    anna.activate()
+    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    return anna
+
+
 async def resume(harness: Harness, client: SignalClient, identity: str) -> SignalClient:
     token = harness.server.token("room", identity)
     resumed = await harness.connect(token, reconnect="1", sid=client.sid)
@@ -159,9 +167,7 @@ async def test_dead_media_path_asks_to_resume_and_waits(
 
 async def test_who_is_asked_to_resume_closes_the_signal_connection_itself(harness: Harness) -> None:
     """Right behind the leave, the server's close makes LiveKit's Rust core start anew."""
-    anna = await harness.join("anna")
-    anna.activate()
-    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    anna = await lose_path(harness)
     await anna.expect("leave")
 
     resumed = await resume(harness, anna, "anna")
@@ -243,9 +249,7 @@ async def test_after_a_resume_the_media_path_has_time_to_come_back(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.5)
-    anna = await harness.join("anna")
-    anna.activate()
-    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    anna = await lose_path(harness)
     resumed = await resume(harness, anna, "anna")
     await resumed.expect("reconnect")
 
@@ -259,9 +263,7 @@ async def test_a_media_path_that_never_comes_back_after_a_resume(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("greenroom.server.participant.REVIVAL_S", 0.05)
-    anna = await harness.join("anna")
-    anna.activate()
-    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    anna = await lose_path(harness)
 
     resumed = await resume(harness, anna, "anna")
 
@@ -292,9 +294,7 @@ async def test_revived_media_path_keeps_the_session(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("greenroom.server.participant.RESUME_GRACE_S", 0.5)
-    anna = await harness.join("anna")
-    anna.activate()
-    anna.subscriber.emit(_engine.ICE_STATE, "failed")
+    anna = await lose_path(harness)
     resumed = await resume(harness, anna, "anna")
     await resumed.expect("reconnect")
 
