@@ -14,14 +14,12 @@ import asyncio
 import json
 import sys
 
-import numpy as np
 from google.protobuf.json_format import MessageToDict, ParseDict
 from livekit.rtc._ffi_client import FfiClient
+from program_tone import RATE_HZ, play
 
 from livekit import rtc
 from livekit.rtc._proto import ffi_pb2
-
-RATE_HZ = 48_000
 
 
 def tell(**what: object) -> None:
@@ -34,14 +32,6 @@ async def listen(queue: asyncio.Queue[ffi_pb2.FfiEvent]) -> None:
         if event.HasField("chat_message"):
             received = event.chat_message
             tell(message=MessageToDict(received.message), sender=received.participant_identity)
-
-
-async def play(source: rtc.AudioSource) -> None:
-    position, block = 0, RATE_HZ // 100
-    while True:
-        wave = np.sin((np.arange(block) + position) * (2 * np.pi * 600 / RATE_HZ)) * 10_000
-        await source.capture_frame(rtc.AudioFrame(wave.astype(np.int16).tobytes(), RATE_HZ, 1, block))
-        position += block
 
 
 async def ask(room: rtc.Room, name: str, fields: dict) -> None:

@@ -15,11 +15,10 @@ import json
 import sys
 from typing import Any
 
-import numpy as np
+from program_tone import RATE_HZ, play
 
 from livekit import rtc
 
-RATE_HZ = 48_000
 EVENTS = (
     "participant_connected", "participant_disconnected", "participant_active", "local_track_published",
     "local_track_unpublished", "local_track_republished", "local_track_subscribed", "track_published",
@@ -50,14 +49,6 @@ def short(argument: Any) -> Any:
 
 def tell(event: str, *args: Any) -> None:
     print(json.dumps({"event": event, "args": [short(a) for a in args]}), flush=True)
-
-
-async def play(source: rtc.AudioSource) -> None:
-    position, block = 0, RATE_HZ // 100
-    while True:
-        wave = np.sin((np.arange(block) + position) * (2 * np.pi * 600 / RATE_HZ)) * 10_000
-        await source.capture_frame(rtc.AudioFrame(wave.astype(np.int16).tobytes(), RATE_HZ, 1, block))
-        position += block
 
 
 async def main(url: str, token: str) -> None:
