@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from interop.ports import RELAY_PORTS, free_port
+
 USERNAME, PASSWORD = "user", "secret"
 _START_S = 10.0
-_RELAY_PORTS = (20_000, 29_999)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class TurnServer:
     def is_relayed(self, address: str | None) -> bool:
         """Whether an `IP:PORT` is on this server."""
         host, _, port = (address or ":0").rpartition(":")
-        return host == "127.0.0.1" and _RELAY_PORTS[0] <= int(port) <= _RELAY_PORTS[1]
+        return host == "127.0.0.1" and int(port) in RELAY_PORTS
 
     def trusting_context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.authority))
@@ -72,29 +73,18 @@ def make_certificates(folder: Path) -> Certificates:
     return Certificates(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
 
 
-def _free_port() -> int:
-    """Free for TCP and UDP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                return port
-
-
 @contextlib.contextmanager
 def turn_server(folder: Path, *options: str) -> Iterator[TurnServer]:
     """Run `turnserver` until the block ends; `options` are further ones of its command line."""
     files = make_certificates(folder)
-    server = TurnServer(_free_port(), _free_port(), files.authority, folder / "turnserver.log")
+    server = TurnServer(free_port(), free_port(), files.authority, folder / "turnserver.log")
     command = [
         *("turnserver", "-n", "--no-cli", "--log-file", "stdout", "--pidfile", str(folder / "pid")),
         *("--userdb", str(folder / "turndb"), "--lt-cred-mech", "--realm", "greenroom.test"),
         *("--user", f"{USERNAME}:{PASSWORD}", "--allow-loopback-peers"),
         *("--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1"),
         *("--listening-port", str(server.port), "--tls-listening-port", str(server.tls_port)),
-        *("--min-port", str(_RELAY_PORTS[0]), "--max-port", str(_RELAY_PORTS[1])),
+        *("--min-port", str(RELAY_PORTS[0]), "--max-port", str(RELAY_PORTS[-1])),
         *("--cert", str(files.certificate), "--pkey", str(files.key)),
         *options,
     ]

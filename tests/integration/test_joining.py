@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interop.ports import free_port
 from livekit.protocol import models
 from livekit.protocol import room as room_messages
 from room_tools import Ear, Events, Rooms, microphone, within
@@ -94,14 +95,8 @@ async def test_a_bad_url_is_named(url: str) -> None:
     assert url in str(raised.value)
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def test_a_refused_connection_names_the_address() -> None:
-    port = closed_port()
+    port = free_port()
     with pytest.raises(errors.ServerUnreachableError, match=str(port)):
         await within(rtc.Room().connect(f"ws://127.0.0.1:{port}", claims()))
 

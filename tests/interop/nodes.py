@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from .servers import RoomServer, free_port, livekit_server
+from .ports import free_port
+from .servers import RoomServer, livekit_server
 
 _START_S = 15.0
 _GUIDE = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 from livekit import api
 
 from .peers import livekit_server_binary
+from .ports import free_port
 
 API_KEY = "devkey"
 API_SECRET = "secret-of-at-least-thirty-two-characters"
@@ -43,12 +43,6 @@ class RoomServer:
             api.AccessToken(API_KEY, API_SECRET).with_identity(identity).with_name(identity).with_kind(kind)
         )
         return token.with_grants(video).to_jwt()
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 _LIVEKIT_CONFIG = """
@@ -100,7 +94,7 @@ def _serving(
     address: str,
     node_ip: str = "",
 ) -> Iterator[RoomServer]:
-    port, udp_port = free_port(), free_port(socket.SOCK_DGRAM)
+    port, udp_port = free_port(), free_port()
     config = _LIVEKIT_CONFIG.format(
         port=port,
         tcp_port=free_port(),

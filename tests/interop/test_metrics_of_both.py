@@ -14,7 +14,8 @@ from room_tools import Rooms, camera, microphone, within
 
 from livekit import api, rtc
 
-from .servers import API_KEY, API_SECRET, free_port, greenroom_server, livekit_server
+from .ports import free_port
+from .servers import API_KEY, API_SECRET, greenroom_server, livekit_server
 
 _SERIES = re.compile(r"(livekit_\w+)\{(.*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')

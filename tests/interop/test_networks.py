@@ -20,7 +20,8 @@ from greenroom.client.peer_link import PeerLink
 from livekit import rtc
 from livekit.rtc.room import proto_room
 
-from .servers import RoomServer, free_port, livekit_server
+from .ports import free_port
+from .servers import RoomServer, livekit_server
 
 Policy = proto_room.IceTransportType
 
