@@ -10,7 +10,7 @@ from event_cases import Admin
 from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from room_cases import rooms as rooms
-from room_tools import Rooms, microphone, within
+from room_tools import Ear, Events, Rooms, microphone, within
 
 from livekit import api, rtc
 
@@ -154,19 +154,40 @@ async def test_encryption_of_a_participant_is_told(official: Official) -> None:
         await client.wait("participant_encryption_status_changed", "us", True)
 
 
-def _tells_of_our_tracks(message: messages.SignalResponse) -> bool:
-    return any(who.identity == "us" and who.tracks for who in message.update.participants)
+class _News:
+    """True of what a server tells of the tracks of `us`, as long as that is to be lost."""
+
+    def __init__(self) -> None:
+        self.lost = True
+
+    def __call__(self, message: messages.SignalResponse) -> bool:
+        return self.lost and any(who.identity == "us" and who.tracks for who in message.update.participants)
 
 
 async def test_a_track_that_nobody_told_of_is_a_failed_subscription(rooms: Rooms) -> None:
     """The official SDK takes no server's word for a failure; it finds one itself when media comes of a track that it was
-    not told of for five seconds. So the word on the track gets lost here."""
-    room, _ = await rooms.join("us")
+    not told of for five seconds. So the word on the track gets lost here. Ours does the same, and takes the track when the
+    word comes after all."""
+    room, _ = await rooms.join("us", can_update_own_metadata=True)
+    news = _News()
     async with (
-        SignalFilter(rooms.server.url, drop=_tells_of_our_tracks) as signals,
+        SignalFilter(rooms.server.url, drop=news) as signals,
         official_client(signals.url, rooms.token("official")) as client,
-        microphone(room) as (publication, _),
+        rtc.Room() as ours,
     ):
-        error = f'could not find published track with sid: TrackSid("{publication.sid}")'
-        await client.wait("track_subscription_failed", "us", publication.sid, error)
-        assert not {"track_published", "track_subscribed"} & set(client.names())
+        events = Events(ours)
+        await within(ours.connect(signals.url, rooms.token("ours")))
+        async with microphone(room) as (publication, _):
+            error = f'could not find published track with sid: TrackSid("{publication.sid}")'
+            await client.wait("track_subscription_failed", "us", publication.sid, error)
+            assert not {"track_published", "track_subscribed"} & set(client.names())
+            who, sid, why = await events.wait("track_subscription_failed")
+            assert (who.identity, sid) == ("us", publication.sid)
+            assert why.startswith(f"could not find published track with sid: {sid}: ")
+            assert not [p for p, who in events.of("track_published") if who.identity == "us"]
+            news.lost = False
+            await within(room.local_participant.set_metadata("here"))
+            track, _, _ = await events.wait("track_subscribed", lambda _, p, __: p.sid == sid)
+            stream = rtc.AudioStream(track)
+            await Ear(stream).wait_for_tone(1000)
+            await stream.aclose()

@@ -19,7 +19,7 @@ from greenroom.signalling.sdp import MediaKind, SdpError, SessionDescription
 from .network import Network
 from .peer_link import PeerLink
 from .publisher import Publisher
-from .receivers import ReceiverCallback, Receivers
+from .receivers import Receivers, StartedCallback, StoppedCallback
 from .subscriber import Subscriber
 
 _logger = logging.getLogger("livekit")
@@ -40,8 +40,8 @@ class Hooks:
     """(which connection, why)"""
     on_ice_state: Callable[[str, str], None]
     """(which connection, state)"""
-    on_started: ReceiverCallback
-    on_stopped: ReceiverCallback
+    on_started: StartedCallback
+    on_stopped: StoppedCallback
 
 
 def trickle(send: Callable[[str, Any], None], link_name: str, candidate: str) -> None:

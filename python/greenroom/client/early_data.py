@@ -7,12 +7,12 @@ before that comes without a sender, as with every client.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+
+from .waiting import StartTimer, Timer, start_timer
 
 HOLD_S = 0.1
 """A sender still unknown then is delivered without a name, and not waited for again."""
@@ -21,18 +21,6 @@ MAX_HELD_BYTES = 1024 * 1024
 _MAX_DEPARTED = 256
 
 Deliver = Callable[[], None]
-
-
-class Timer(Protocol):
-    def cancel(self) -> None: ...
-
-
-StartTimer = Callable[[float, Callable[[], None]], Timer]
-"""Runs the function after so many seconds, unless cancelled."""
-
-
-def _on_the_loop(delay_s: float, function: Callable[[], None]) -> Timer:
-    return asyncio.get_running_loop().call_later(delay_s, function)
 
 
 @dataclass
@@ -45,7 +33,7 @@ class _Held:
 class EarlyData:
     """Holds deliveries by the identity of a sender that is not known yet."""
 
-    def __init__(self, start_timer: StartTimer = _on_the_loop) -> None:
+    def __init__(self, start_timer: StartTimer = start_timer) -> None:
         self._start_timer = start_timer
         self._held: dict[str, _Held] = {}
         self._bytes = 0

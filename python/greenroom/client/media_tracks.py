@@ -1,6 +1,6 @@
 """Joining what arrives on the subscriber connection with the publications that signalling tells of.
 
-Either can come first: a receiver without a publication waits here until the participant's update names
+Either can come first: a receiver without a publication waits (`unannounced`) for the participant's update that names
 its track.
 """
 
@@ -14,6 +14,7 @@ from greenroom import _engine
 from greenroom.signalling.client_description import SUBSCRIBE_PAYLOADS
 
 from .state import PublicationState, TrackState
+from .unannounced import Unannounced
 
 if TYPE_CHECKING:
     from .session import Session
@@ -34,21 +35,19 @@ def can_receive(info: models.TrackInfo) -> bool:
 class MediaTracks:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: dict[str, _engine.Receiver] = {}
-        """By track SID; at most one per m-line of the subscriber connection."""
+        self._unannounced = Unannounced(self._failed, is_deaf=lambda: session.reconnector.active)
 
-    def started(self, track_sid: str, receiver: _engine.Receiver) -> None:
+    def started(self, participant_sid: str, track_sid: str, receiver: _engine.Receiver) -> None:
         """The server sends this track now (or again, on another receiver)."""
         publication = self._session.state.publication(track_sid)
         if publication is None or publication.participant.is_local:
-            self._waiting[track_sid] = receiver
+            self._unannounced.hold(participant_sid, track_sid, receiver)
             return
         self._attach(publication, receiver)
 
     def stopped(self, track_sid: str, receiver: _engine.Receiver) -> None:
         """The server sends this track no longer on this receiver."""
-        if self._waiting.get(track_sid) is receiver:
-            del self._waiting[track_sid]
+        self._unannounced.stopped(track_sid, receiver)
         publication = self._session.state.publication(track_sid)
         if (
             publication is not None
@@ -59,7 +58,7 @@ class MediaTracks:
 
     def attach_waiting(self, publication: PublicationState) -> None:
         """The publication is known now; its media may have come before."""
-        receiver = self._waiting.pop(publication.sid, None)
+        receiver = self._unannounced.take(publication.sid)
         if receiver is not None:
             self._attach(publication, receiver)
 
@@ -75,6 +74,15 @@ class MediaTracks:
         self._session.emit(
             "track_unsubscribed", track.facade, publication.facade, publication.participant.facade
         )
+
+    def close(self) -> None:
+        """The connections are gone, and what waited on them. A new session may follow."""
+        self._unannounced.clear()
+
+    def _failed(self, participant_sid: str, track_sid: str, error: str) -> None:
+        participant = self._session.state.by_sid.get(participant_sid)
+        if participant is not None and not participant.is_local:
+            self._session.emit("track_subscription_failed", participant.facade, track_sid, error)
 
     def _attach(self, publication: PublicationState, receiver: _engine.Receiver) -> None:
         if not can_receive(publication.info):

@@ -11,7 +11,9 @@ from greenroom.signalling.stream_id import carried_track
 
 from .peer_link import PeerLink
 
-ReceiverCallback = Callable[[str, _engine.Receiver], None]
+StartedCallback = Callable[[str, str, _engine.Receiver], None]
+"""Called with the SIDs of the participant and the track, and with its receiver."""
+StoppedCallback = Callable[[str, _engine.Receiver], None]
 """Called with the track's SID and its receiver."""
 
 
@@ -25,9 +27,9 @@ class _Binding:
 
 
 class Receivers:
-    """`on_started(track_sid, receiver)` and `on_stopped(track_sid, receiver)` tell what the m-lines carry."""
+    """`on_started` and `on_stopped` tell what the m-lines carry."""
 
-    def __init__(self, link: PeerLink, *, on_started: ReceiverCallback, on_stopped: ReceiverCallback) -> None:
+    def __init__(self, link: PeerLink, *, on_started: StartedCallback, on_stopped: StoppedCallback) -> None:
         self._link = link
         self._on_started = on_started
         self._on_stopped = on_stopped
@@ -36,19 +38,21 @@ class Receivers:
     def bind(self, sections: Iterable[MediaSection], mid_to_track_id: dict[str, str]) -> None:
         """Follow the server's newest description: `sections` are all that we receive on."""
         wanted: dict[str, tuple[_Binding, str]] = {}
+        senders: dict[str, str] = {}
         for section in sections:
             carried = carried_track(section, mid_to_track_id)
             layers = section.receive_layers()
             if carried is not None and layers:
                 binding = _Binding(carried[1], layers[0].ssrc, layers[0].rtx_ssrc)
                 wanted[section.mid] = (binding, section.kind.value)
+                senders[section.mid] = carried[0]
         self._stop_others(wanted)
         peer = self._link.peer
         for mid, (binding, kind) in wanted.items():
             if mid not in self._bound:
                 receiver = peer.add_receiver(mid, kind=kind, ssrc=binding.ssrc, rtx_ssrc=binding.rtx_ssrc)
                 self._bound[mid] = (binding, receiver)
-                self._on_started(binding.track_sid, receiver)
+                self._on_started(senders[mid], binding.track_sid, receiver)
 
     def _stop_others(self, wanted: dict[str, tuple[_Binding, str]]) -> None:
         moved = {binding.track_sid for binding, _ in wanted.values()}

@@ -50,6 +50,8 @@ from .wishes import Wishes
 
 _logger = logging.getLogger("livekit")
 _T = TypeVar("_T")
+_PARTS = ("data_kinds", "data_tracks", "receiver", "publications", "requests", "connections", "media")
+"""What a session that has joined has to close."""
 
 DisconnectReason = models.DisconnectReason
 
@@ -101,8 +103,8 @@ class Session:
             on_message=self._on_data,
             on_failed=self._on_media_failed,
             on_ice_state=self._on_ice_state,
-            on_started=lambda sid, receiver: self.gate.pass_through(self.media.started, sid, receiver),
-            on_stopped=lambda sid, receiver: self.gate.pass_through(self.media.stopped, sid, receiver),
+            on_started=lambda *what: self.gate.pass_through(self.media.started, *what),
+            on_stopped=lambda *what: self.gate.pass_through(self.media.stopped, *what),
         )
         self.opener = SignalOpener(self, self._hooks)
         self.outbox = Outbox(self)
@@ -283,6 +285,7 @@ class Session:
         self.data_tracks.local.fail("the session was restarted before it was")
         self.requests.fail("the session was restarted before the change was made", "restarted")
         self.connections.close("the session was restarted", "restarted")
+        self.media.close()
         self.receiver.start_anew()
         self.outbox.clear()
         for fail_pending in list(self.restarted):
@@ -377,7 +380,7 @@ class Session:
         self.reconnector.stop()
         self.outbox.clear()
         self.opener.close()
-        for name in ("data_kinds", "data_tracks", "receiver", "publications", "requests", "connections"):
+        for name in _PARTS:
             part = getattr(self, name, None)
             if part is not None:
                 part.close()

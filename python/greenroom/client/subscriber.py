@@ -18,13 +18,13 @@ from greenroom.signalling.sdp import parse
 
 from .network import Network
 from .peer_link import PeerLink
-from .receivers import ReceiverCallback, Receivers
+from .receivers import Receivers, StartedCallback, StoppedCallback
 
 _logger = logging.getLogger("livekit")
 
 
 class Subscriber:
-    """`on_started(track_sid, receiver)` and `on_stopped(track_sid, receiver)` tell what the m-lines carry."""
+    """`on_started` and `on_stopped` tell what the m-lines carry."""
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class Subscriber:
         network: Network,
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
-        on_started: ReceiverCallback,
-        on_stopped: ReceiverCallback,
+        on_started: StartedCallback,
+        on_stopped: StoppedCallback,
         on_ice_state: Callable[[str], None] = lambda state: None,
     ) -> None:
         self.link = PeerLink(

@@ -4,10 +4,23 @@ Python 3.12)."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
 _T = TypeVar("_T")
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+StartTimer = Callable[[float, Callable[[], None]], Timer]
+"""Runs the function after so many seconds, unless cancelled."""
+
+
+def start_timer(delay_s: float, function: Callable[[], None]) -> Timer:
+    """On the running loop."""
+    return asyncio.get_running_loop().call_later(delay_s, function)
 
 
 def loop_time() -> float:
