@@ -92,9 +92,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_a_good_configuration_is_said_to_be_good() -> None:
-    ran = _ran("--check", "--config-body", _CONFIG, "--room.empty_timeout", "60")
+    ran = _ran(
+        *("--check", "--config-body", _CONFIG),
+        *("--room.empty_timeout", "60", "--room.playout_delay.min", "100"),
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "redis has no effect: this server is one node" in ran.stdout
+    assert "warning: playout_delay.min: set without playout_delay.enabled" in ran.stdout
     assert "the configuration is good: 127.0.0.1:0" in ran.stdout
 
 

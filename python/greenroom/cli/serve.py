@@ -119,7 +119,7 @@ def _report(configuration: Configuration) -> None:
 
     from .output import complain, say
 
-    for warning in configuration.warnings:
+    for warning in (*configuration.warnings, *configuration.server.without_effect()):
         say(f"warning: {warning}")
     try:
         tls_context(configuration.server)

@@ -134,7 +134,8 @@ class Server:
         """A token to join `room` as `identity`, valid for six hours (`life_s`).
 
         `grants`: video grants (`can_publish=False`, `hidden=True`…) and `name`, `kind`, `metadata`,
-        `attributes`, `room_config`. TypeError for an unknown one.
+        `attributes`, `room_config`. TypeError for an unknown one, and for a room or an identity that is no string;
+        ValueError for a `kind` other than standard, ingress, egress, sip, agent, connector and bridge.
         """
         return tokens.mint(self.api_key, self.api_secret, room, identity, **grants)
 
@@ -189,6 +190,8 @@ class Server:
         except BaseException:
             await self.stop()
             raise
+        for warning in self.config.without_effect():
+            _logger.warning("%s", warning)
         _logger.info("serving on %s, media on UDP port %d", self.url, self._sfu.udp_port)
 
     async def _listen(self, runner: web.AppRunner, what: str, port: int, tls: ssl.SSLContext | None) -> int:

@@ -234,6 +234,17 @@ class ServerConfig:
         if contradictions:
             raise ValueError("; ".join(contradictions))
 
+    def without_effect(self) -> Iterator[str]:
+        """What is set, and does nothing because something else is not."""
+        delay = self.playout_delay
+        named = [f"playout_delay.{name}" for name, ms in (("min", delay.min_ms), ("max", delay.max_ms)) if ms]
+        if named and not delay.enabled:
+            keys = " and ".join(named)
+            yield (
+                f"{keys}: set without playout_delay.enabled, so no delay is asked of subscribers; "
+                "set that to true, or leave the delay out"
+            )
+
     def _shared_ports(self, ports: Mapping[str, int | None]) -> Iterator[str]:
         listening = [(name, port) for name, port in ports.items() if name != "udp_port" and port]
         for index, (name, port) in enumerate(listening):

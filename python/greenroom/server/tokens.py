@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from livekit.protocol import models
 from livekit.protocol import room as room_messages
 
-from .permissions import VideoGrant, permission_claim
+from .permissions import KIND_NAMES, VideoGrant, permission_claim
 from .refusal import Refusal
 
 LEEWAY_S = 60
@@ -213,8 +213,15 @@ def mint(
     """A token to join `room` as `identity`.
 
     `grants` are the video grants in Python spelling (`can_publish=False`, `hidden=True`…) and `name`, `kind`,
-    `kind_details`, `metadata`, `attributes`, `room_config` (a RoomConfiguration or its JSON object). TypeError for any other.
+    `kind_details`, `metadata`, `attributes`, `room_config` (a RoomConfiguration or its JSON object). TypeError for any other,
+    and for a room or an identity that is no string; ValueError for a `kind` that there is not.
     """
+    for what, given in (("room", room), ("identity", identity)):
+        if not isinstance(given, str):
+            raise TypeError(f"{what} is {given!r}: it must be a string")
+    kind = grants.get("kind", "standard")
+    if kind not in list(KIND_NAMES):
+        raise ValueError(f"kind is {kind!r}: it must be one of {', '.join(KIND_NAMES)}")
     video: dict[str, Any] = {"roomJoin": True, "room": room}
     now = int(time.time())
     raw: dict[str, Any] = {"sub": identity, "nbf": now, "exp": int(now + life_s), "video": video}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from typing import Any
 
 import pytest
 from aiohttp import ClientConnectorError
@@ -11,7 +13,7 @@ from livekit.protocol import models
 from livekit.protocol import rtc as messages
 from server_fakes import Harness
 
-from greenroom.server import Server, ServerConfig
+from greenroom.server import PlayoutDelayConfig, Server, ServerConfig
 
 
 async def test_close_says_goodbye_and_leaves_nothing() -> None:
@@ -110,6 +112,49 @@ async def test_a_server_describes_itself() -> None:
 def test_unknown_grant_is_named() -> None:
     with pytest.raises(TypeError, match="unknown grant 'can_fly'"):
         Server().token("room", "anna", can_fly=True)
+
+
+@pytest.mark.parametrize(
+    ("grants", "kind", "message"),
+    [
+        ({"room": None}, TypeError, "room is None: it must be a string"),
+        ({"identity": 7}, TypeError, "identity is 7: it must be a string"),
+        (
+            {"kind": "robot"},
+            ValueError,
+            "kind is 'robot': it must be one of standard, ingress, egress, sip, agent, connector, bridge",
+        ),
+        ({"kind": ["agent"]}, ValueError, "kind is ['agent']: it must be one of "),
+    ],
+)
+def test_what_a_token_can_not_say_is_named(grants: dict[str, Any], kind: type, message: str) -> None:
+    with pytest.raises(kind, match=re.escape(message)):
+        Server().token(**{"room": "lobby", "identity": "anna", **grants})
+
+
+@pytest.mark.parametrize(
+    ("delay", "keys"),
+    [
+        ({"min_ms": 100}, "playout_delay.min"),
+        ({"max_ms": 100}, "playout_delay.max"),
+        ({"min_ms": 100, "max_ms": 2000}, "playout_delay.min and playout_delay.max"),
+        ({"min_ms": 100, "enabled": True}, ""),
+        ({}, ""),
+    ],
+)
+async def test_a_playout_delay_that_is_not_enabled_is_warned_of_once(
+    delay: dict[str, Any], keys: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Harness(playout_delay=PlayoutDelayConfig(**delay)):
+        pass
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert (
+        warned
+        == [
+            f"{keys}: set without playout_delay.enabled, so no delay is asked of subscribers; "
+            "set that to true, or leave the delay out"
+        ][: bool(keys)]
+    )
 
 
 async def test_rooms_before_the_start() -> None:
