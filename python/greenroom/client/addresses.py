@@ -84,11 +84,17 @@ async def fetch_regions(url: str, token: str, route: HttpRoute | None = None) ->
                 address, timeout=timeout, raise_for_status=True, **(route or HttpRoute()).arguments(address)
             ) as response,
         ):
-            text = await response.content.read(_MAX_REGIONS_BYTES)
+            text = b""
+            async for block in response.content.iter_any():
+                text += block
+                if len(text) > _MAX_REGIONS_BYTES:
+                    raise ValueError(f"the answer has more than {_MAX_REGIONS_BYTES} bytes")
             fresh_s = _max_age_s(response.headers.get("Cache-Control", ""))
         return _region_urls(text), fresh_s
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
-        _logger.warning("the regions of %s can't be had: %s", parts.hostname, error or type(error).__name__)
+        _logger.warning(
+            "the regions of %s can't be had: %s", parts.hostname, str(error) or type(error).__name__
+        )
         return [], 0.0
 
 

@@ -65,9 +65,9 @@ class DataSender:
         self._held_bytes = 0
         self._replay = ReplayBuffer()
         self._to_send_again: list[bytes] = []
+        """Of a session that was lost: packets that nobody acknowledged."""
         self._doubtful_until = 0
         """The last packet that was sent before the path was known to be silent."""
-        """Of a session that was lost: packets that nobody acknowledged."""
 
     async def send(self, packet: models.DataPacket, *, reliable: bool, urgent: bool = False) -> None:
         """Hand one packet to its channel; while reconnecting, wait for the end of that. PublishDataError when

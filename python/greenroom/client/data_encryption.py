@@ -30,6 +30,9 @@ ENCRYPTABLE = frozenset(
 """Kinds of packets that are encrypted; the others always go in the clear."""
 MAX_WAITING = 1024
 """Packets of one sender that wait for its key; further ones are dropped."""
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Of all senders together; further packets are dropped."""
+_PACKET_OVERHEAD_BYTES = 1024
 
 Deliver = Callable[[models.DataPacket, bool], None]
 
@@ -63,6 +66,7 @@ class DataDecryptor:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._waiting: dict[str, deque[tuple[models.DataPacket, bool]]] = {}
+        self._waiting_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, packet: models.DataPacket, reliable: bool, deliver: Deliver) -> None:
@@ -74,20 +78,38 @@ class DataDecryptor:
             return
         waiting = self._waiting.get(identity)
         if waiting is not None:
-            if len(waiting) < MAX_WAITING:
-                waiting.append((packet, reliable))
-            else:
-                _logger.warning("dropped data of %r: %d packets wait for its key", identity, len(waiting))
-            return
-        if not self._open(identity, packet, reliable, deliver):
-            self._waiting[identity] = deque([(packet, reliable)])
-            task = asyncio.ensure_future(self._search(identity, deliver))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._hold(waiting, identity, packet, reliable)
+        elif not self._open(identity, packet, reliable, deliver):
+            waiting = deque()
+            if self._hold(waiting, identity, packet, reliable):
+                self._waiting[identity] = waiting
+                task = asyncio.ensure_future(self._search(identity, waiting, deliver))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _hold(
+        self,
+        waiting: deque[tuple[models.DataPacket, bool]],
+        identity: str,
+        packet: models.DataPacket,
+        reliable: bool,
+    ) -> bool:
+        if len(waiting) >= MAX_WAITING or self._waiting_bytes + _cost(packet) > MAX_WAITING_BYTES:
+            _logger.warning(
+                "dropped data of %r: %d packets wait for its key, and %d bytes for all keys",
+                *(identity, len(waiting), self._waiting_bytes),
+            )
+            return False
+        waiting.append((packet, reliable))
+        self._waiting_bytes += _cost(packet)
+        return True
 
     def close(self) -> None:
         """What waits is dropped."""
+        for waiting in self._waiting.values():
+            waiting.clear()
         self._waiting.clear()
+        self._waiting_bytes = 0
         for task in self._tasks:
             task.cancel()
 
@@ -117,25 +139,37 @@ class DataDecryptor:
         self._session.encryption.data_failed(identity, error)
         _logger.warning("skipped a data packet of %r that can't be decrypted: %s", identity, error)
 
-    async def _search(self, identity: str, deliver: Deliver) -> None:
-        waiting = self._waiting[identity]
-        encryption = self._session.encryption
+    async def _search(
+        self, identity: str, waiting: deque[tuple[models.DataPacket, bool]], deliver: Deliver
+    ) -> None:
         while waiting:
             packet, reliable = waiting.popleft()
-            if self._open(identity, packet, reliable, deliver):
-                continue
-            sealed = packet.encrypted_packet
+            self._waiting_bytes -= _cost(packet)
             try:
-                plain = await encryption.search_key(
-                    identity, sealed.iv, sealed.key_index, sealed.encrypted_value
-                )
-            except _engine.EngineError as error:
-                self._failed(identity, error)
-                continue
-            if plain is not None and not self._session.closed:
-                encryption.data_opened(identity)
-                _deliver(identity, packet, plain, reliable, deliver)
-        self._waiting.pop(identity, None)
+                if not self._open(identity, packet, reliable, deliver):
+                    await self._open_searching(identity, packet, reliable, deliver)
+            except Exception:
+                # The next packets must not wait for ever behind this one.
+                _logger.exception("handling a data packet of %r failed; it is skipped", identity)
+        if self._waiting.get(identity) is waiting:
+            del self._waiting[identity]
+
+    async def _open_searching(
+        self, identity: str, packet: models.DataPacket, reliable: bool, deliver: Deliver
+    ) -> None:
+        encryption, sealed = self._session.encryption, packet.encrypted_packet
+        try:
+            plain = await encryption.search_key(identity, sealed.iv, sealed.key_index, sealed.encrypted_value)
+        except _engine.EngineError as error:
+            self._failed(identity, error)
+            return
+        if plain is not None and not self._session.closed:
+            encryption.data_opened(identity)
+            _deliver(identity, packet, plain, reliable, deliver)
+
+
+def _cost(packet: models.DataPacket) -> int:
+    return len(packet.encrypted_packet.encrypted_value) + _PACKET_OVERHEAD_BYTES
 
 
 def _deliver(

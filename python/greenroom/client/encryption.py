@@ -29,6 +29,9 @@ _NONE = models.Encryption.Type.NONE
 # As livekit.rtc.EncryptionState.
 _OK, _DECRYPTION_FAILED, _MISSING_KEY, _INTERNAL_ERROR = 1, 3, 4, 6
 
+_MAX_DATA_STATES = 10_000
+"""Senders need not be participants; the oldest is forgotten."""
+
 CryptorKey = tuple[str, str]
 """Participant's identity and track's SID."""
 
@@ -91,6 +94,8 @@ class Encryption:
             state = _MISSING_KEY if str(error).startswith("there is no key") else _DECRYPTION_FAILED
         if self._data_states.get(identity) == state:
             return False
+        if len(self._data_states) >= _MAX_DATA_STATES:
+            del self._data_states[next(iter(self._data_states))]
         self._data_states[identity] = state
         if self.options is not None:
             self._session.gate.pass_through(self._state_changed, identity, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from .waiting import wait_future
 if TYPE_CHECKING:
     from .data_tracks import DataTracks
     from .session import Session
+
+_logger = logging.getLogger("livekit")
 
 MAX_HANDLE = 65_535
 RESPONSE_TIMEOUT_S = 10.0
@@ -140,7 +143,10 @@ class LocalDataTracks:
         for handle, track in list(self._published.items()):
             try:
                 track.info = await self._ask(handle, track.info.name)
-            except PublishDataTrackError:
+            except PublishDataTrackError as error:
+                _logger.warning(
+                    "data track %r could not be published again: %s", track.info.name, error.message
+                )
                 self._published.pop(handle, None)
                 track.published = False
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from livekit.protocol import rtc as proto
@@ -25,6 +25,7 @@ _logger = logging.getLogger("livekit")
 DATA_TRACK = "_data_track"
 """Label of the channel that carries packets of data tracks."""
 _MAX_CANDIDATES = 256
+"""Of the server; further ones are skipped with a warning."""
 
 
 class PeerLink:
@@ -71,6 +72,7 @@ class PeerLink:
         self._channel_waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._early_candidates: list[str] = []
         self._added_candidates: set[str] = set()
+        self._told_of_candidates = False
         self._remote: RemoteTransport | None = None
         self._restarting = False
         """ICE has new credentials, ours or the server's, and is not up with them yet."""
@@ -148,10 +150,10 @@ class PeerLink:
             self._up_waiters.append(future)
             await future
 
-    def use_servers(self, servers: Iterable[IceServer]) -> None:
-        """Ask these STUN and TURN servers, too; those that are asked already are not asked again."""
-        new = [server for server in servers if server not in self._servers]
-        self._servers.update(new)
+    def use_servers(self, servers: Sequence[IceServer]) -> None:
+        """Ask these STUN and TURN servers, too; those that were there the last time are not asked again."""
+        last, self._servers = self._servers, set(servers)
+        new = [server for server in servers if server not in last]
         if new and not self.closed:
             task = asyncio.ensure_future(self._ask_servers(new))
             self._lookups.add(task)
@@ -210,6 +212,8 @@ class PeerLink:
         if self._remote is None or self._restart_offered:
             if len(self._early_candidates) < _MAX_CANDIDATES:
                 self._early_candidates.append(candidate)
+            else:
+                self._too_many_candidates()
             return
         self._add_candidate(candidate)
 
@@ -219,12 +223,20 @@ class PeerLink:
         if candidate in self._added_candidates or words[1:2] == ["2"]:
             return
         if len(self._added_candidates) >= _MAX_CANDIDATES:
+            self._too_many_candidates()
             return
         self._added_candidates.add(candidate)
         try:
             self.peer.add_remote_candidate(candidate)
         except _engine.EngineError as error:
             _logger.warning("%s: skipped a candidate: %s", self.name, error)
+
+    def _too_many_candidates(self) -> None:
+        if not self._told_of_candidates:
+            self._told_of_candidates = True
+            _logger.warning(
+                "%s: the server has more than %d candidates; the rest is skipped", self.name, _MAX_CANDIDATES
+            )
 
     def open_channel(self, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
         channel = self.peer.open_channel(label, ordered=ordered, max_retransmits=max_retransmits)

@@ -11,7 +11,7 @@ from livekit.protocol import models
 
 from greenroom import _engine
 
-from .errors import ConnectError, MediaPathError, SessionEndedError, TokenError
+from .errors import ConnectError, MediaPathError, PublishDataError, SessionEndedError, TokenError
 from .reconnect import Episode, Mode, Reaction, Trigger
 from .restart import leave_remotes, restart
 from .resume import resume
@@ -25,7 +25,12 @@ _logger = logging.getLogger("livekit")
 SILENCE_LIMIT_S = 3.0
 """How long a media connection may be without consent before ICE is restarted."""
 _PROCEDURES: dict[Mode, Callable[[Session], Awaitable[None]]] = {Mode.RESUME: resume, Mode.RESTART: restart}
-_FAILURES = (ConnectError, ConnectionError, OSError, asyncio.TimeoutError, _engine.EngineError)
+_MEDIA_FAILURES = (MediaPathError, PublishDataError)
+_FAILURES = (
+    *(ConnectError, ConnectionError, OSError, asyncio.TimeoutError, _engine.EngineError),
+    *_MEDIA_FAILURES,
+)
+"""What can be expected of an attempt; anything else is logged as the bug that it is, and is a failed attempt, too."""
 
 
 class Reconnector:
@@ -126,10 +131,14 @@ class Reconnector:
                 _logger.error("reconnecting was refused: %s", error)
                 session.give_up(models.DisconnectReason.JOIN_FAILURE)
                 return
-            except _FAILURES as error:
-                _logger.warning("reconnecting, attempt %d (%s) failed: %s", attempt.number, mode.value, error)
-                is_media = isinstance(error, MediaPathError)
+            except Exception as error:
+                _logger.warning(
+                    "reconnecting, attempt %d (%s) failed: %s",
+                    attempt.number, mode.value, str(error) or type(error).__name__,
+                    exc_info=not isinstance(error, _FAILURES),
+                )  # fmt: skip
                 await session.addresses.use_next(session.token)
+                is_media = isinstance(error, _MEDIA_FAILURES)
                 episode.failed(models.DisconnectReason.MEDIA_FAILURE if is_media else None)
             else:
                 if not session.closed:

@@ -37,6 +37,8 @@ _logger = logging.getLogger("livekit")
 
 MAX_RUNNING = 10_000
 """Calls to us that run at once; further ones are answered with APPLICATION_ERROR."""
+MAX_REFUSED = 10_000
+"""Calls beyond those that are being answered so; further ones are dropped."""
 UNWIND_S = 2.0
 _PACKET_VERSION = 1
 _DEFAULT_TIMEOUT_MS = 15_000
@@ -99,6 +101,14 @@ class RpcMethods:
         data = invocation.data
         key = (data.caller_identity, data.request_id)
         if key in self._running:
+            return
+        if len(self._running) >= MAX_RUNNING + MAX_REFUSED:
+            _logger.warning(
+                "call %s of %r is dropped: %d are under way",
+                *(data.request_id, data.caller_identity, len(self._running)),
+            )
+            if invocation.body is not None:
+                invocation.body.close()
             return
         invocation.task = asyncio.ensure_future(self._serve(invocation, version_known))
         self._running[key] = invocation

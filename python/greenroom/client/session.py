@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from livekit.protocol import models
@@ -88,8 +88,6 @@ class Session:
         self.returning = Returning()
         self.encryption = Encryption(self, options.encryption)
         self.reconnector = Reconnector(self)
-        self.restarted: list[Callable[[], None]] = []
-        """Called when this session is given up for a new one: whatever waits on it must fail."""
         self.seen: set[str] | None = None
         """While resuming: who was named in an update since."""
         self._events = EventQueue(facade.emit)
@@ -288,8 +286,6 @@ class Session:
         self.media.close()
         self.receiver.start_anew()
         self.outbox.clear()
-        for fail_pending in list(self.restarted):
-            fail_pending()
 
     def tell_state(self, state: int) -> None:
         """Connected (1) or reconnecting (2)."""

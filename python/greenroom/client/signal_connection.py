@@ -292,7 +292,7 @@ async def _connect_error(
             f"{shown} hung up without an answer: is it a TLS port (use wss://), or no LiveKit server at all?"
         )
     return ServerUnreachableError(
-        f"no connection to {shown}: {error or type(error).__name__}; is the server running, and the "
+        f"no connection to {shown}: {str(error) or type(error).__name__}; is the server running, and the "
         f"host and port right?",
         may_pass=not _is_unknown_host(error),
     )

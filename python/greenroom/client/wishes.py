@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from .state import DEFAULT_SETTINGS, ParticipantState, PublicationState, TrackSe
 
 if TYPE_CHECKING:
     from .session import Session
+
+_logger = logging.getLogger("livekit")
 
 MAX_WISHES = 10_000
 """More than a room has tracks; the rest is forgotten."""
@@ -42,6 +45,10 @@ class Wishes:
                 if publication.wanted == default and publication.settings == DEFAULT_SETTINGS:
                     continue
                 if len(self._kept) + 2 > MAX_WISHES:
+                    _logger.warning(
+                        "what was asked of remote tracks is forgotten from %s on: %d wishes are kept already",
+                        *(publication.sid, len(self._kept)),
+                    )
                     return
                 wish = _Wish(publication.wanted, publication.settings)
                 self._kept[publication.sid] = self._kept[likeness(publication)] = wish

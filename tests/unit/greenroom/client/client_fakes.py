@@ -90,6 +90,8 @@ class FakePeer:
         if self.closed:
             return
         self.fire(_engine.CONNECTED)
+        if not self.peers.opens_channels:
+            return
         for channel, label in self.channels.items():
             self.fire(_engine.CHANNEL_OPEN, (channel, label))
 
@@ -151,6 +153,7 @@ class FakePeers:
         self.handles = itertools.count(1_000_000)
         self._made: list[FakePeer] = []
         self.connects = True
+        self.opens_channels = True
 
     @property
     def made(self) -> list[FakePeer]:

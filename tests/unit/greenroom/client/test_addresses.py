@@ -114,11 +114,22 @@ async def test_regions_are_asked_for_with_the_token(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [(404, ""), (200, "no json"), (200, "[]"), (200, '{"regions": 3}'), (200, "")]
+    "answer",
+    [
+        *((404, ""), (200, "no json"), (200, "[]"), (200, '{"regions": 3}'), (200, "")),
+        (200, '{"regions": [' + " " * 64 * 1024 + "]}"),
+    ],
+    ids=["404", "no json", "list", "number", "nothing", "large"],
 )
 async def test_regions_that_can_not_be_had_are_none(cloud: Cloud, answer: tuple[int, str]) -> None:
     cloud.answer = answer
     assert await fetch_regions(cloud.url, "t") == ([], 0.0)
+
+
+async def test_an_answer_in_pieces_is_read_whole(cloud: Cloud) -> None:
+    cloud.name(*(f"wss://{number}.livekit.cloud" for number in range(500)))
+    urls, _ = await fetch_regions(cloud.url, "t")
+    assert len(urls) == 500
 
 
 async def test_each_region_is_tried_once_while_the_list_holds(cloud: Cloud) -> None:

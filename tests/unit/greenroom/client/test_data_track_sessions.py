@@ -229,6 +229,16 @@ async def test_tracks_are_published_again_under_the_same_handle(session: FakeSes
     assert (track.info.sid, track.info.pub_handle, track.published) == ("DTR_new", 1, True)
 
 
+async def test_a_track_that_can_not_be_published_again_is_logged_and_ends(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    track = await publish(session)
+    monkeypatch.setattr(local_data_tracks, "RESPONSE_TIMEOUT_S", 0.01)
+    await session.tracks.local.publish_again()
+    assert not track.published
+    assert "data track 'n' could not be published again: Publish data track timed-out" in caplog.text
+
+
 async def test_a_withdrawn_permission_unpublishes(session: FakeSession) -> None:
     track = await publish(session)
     own = models.ParticipantInfo(permission=models.ParticipantPermission(can_publish=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -13,7 +14,7 @@ from livekit.protocol import rtc as proto
 from test_session import Recorder
 
 from greenroom import _engine
-from greenroom.client import outbox, reconnect, reconnector, restart, resume
+from greenroom.client import data, outbox, reconnect, reconnector, restart, resume, wishes
 from greenroom.client.errors import PublishDataError, PublishTrackError, RequestError
 from greenroom.signalling.sdp import parse
 from livekit import rtc
@@ -291,6 +292,19 @@ async def test_wishes_are_asked_for_again(joined: Joined, server: SignalServer) 
     assert (list(wish.track_sids), wish.subscribe) == (["TR_a"], False)
 
 
+async def test_wishes_without_end_are_forgotten_and_told(
+    joined: Joined, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wishes, "MAX_WISHES", 1)
+    room, recorder, connection = joined
+    room.remote_participants["anna"].track_publications["TR_a"].set_subscribed(False)
+    await connection.send(leave=proto.LeaveRequest(action=Action.RECONNECT))
+    await recorder.until("reconnected")
+    assert (
+        "what was asked of remote tracks is forgotten from TR_a on: 0 wishes are kept already" in caplog.text
+    )
+
+
 async def test_subscription_permissions_follow_the_new_sids(joined: Joined, server: SignalServer) -> None:
     room, recorder, connection = joined
     publication = await publish(room)
@@ -315,6 +329,45 @@ async def test_data_after_a_restart_is_numbered_anew(joined: Joined, peers: Fake
     await asyncio.gather(*(room.local_participant.publish_data(str(n)) for n in range(3)))
     assert sent(peers) == [(1, b"0"), (2, b"1"), (3, b"2")]
     assert "reconnected" in recorder.names()
+
+
+async def test_a_restart_whose_channels_do_not_open_is_tried_again(
+    joined: Joined, peers: FakePeers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(data, "CHANNEL_TIMEOUT_S", 0.05)
+    room, recorder, _ = joined
+    await room.local_participant.publish_data(b"before")
+    peers.publisher.fire(_engine.ICE_STATE, "disconnected")
+    peers.publisher.unacknowledged = 10_000
+    await room.local_participant.publish_data(b"into the dead path")
+    peers.opens_channels = False
+    dead = peers.publisher
+
+    def mend(record: logging.LogRecord) -> bool:
+        peers.opens_channels |= "attempt 1 (restart) failed" in record.getMessage()
+        return True
+
+    monkeypatch.setattr(logging.getLogger("livekit"), "filters", [mend])
+    dead.fire(_engine.FAILED, "no consent")
+    await recorder.until("reconnected")
+    assert "attempt 1 (restart) failed: the _reliable data channel did not open within 0.05 s" in caplog.text
+    assert sent(peers) == [(1, b"into the dead path")]
+
+
+async def test_a_bug_in_reconnecting_is_logged_and_a_failed_attempt(
+    joined: Joined, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Users would wait for ever, otherwise: the attempt runs as a task that nobody awaits."""
+    _, recorder, connection = joined
+
+    async def broken(_: Any) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setitem(reconnector._PROCEDURES, reconnect.Mode.RESUME, broken)
+    await lose_signal(connection)
+    await recorder.until("reconnected")
+    (record,) = [r for r in caplog.records if "attempt 1 (resume) failed: 'a bug'" in r.getMessage()]
+    assert record.exc_info is not None
 
 
 async def test_a_track_published_during_a_restart_goes_to_the_new_session(joined: Joined) -> None:

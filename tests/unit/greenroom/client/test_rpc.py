@@ -11,6 +11,7 @@ from client_fakes import TIMEOUT_S, FakePeers, SignalServer, participant
 from livekit.protocol import models
 
 from greenroom import _engine
+from greenroom.client import rpc_methods
 from livekit import rtc
 
 Code = rtc.RpcError.ErrorCode
@@ -293,6 +294,22 @@ async def test_calls_that_can_not_be_served_say_why(
     assert error.code == code
     assert error.message == (rtc.RpcError.ErrorMessage[Code(code)] if code > 5 else "é" * 128)
     assert len(error.data) == (15_360 if code == 5 else 0)
+
+
+async def test_calls_that_are_too_many_even_to_be_refused_are_dropped(
+    room: rtc.Room, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rpc_methods, "MAX_RUNNING", 1)
+    monkeypatch.setattr(rpc_methods, "MAX_REFUSED", 1)
+    for name in ("first", "second", "third"):
+        wire.request("m", id=name)
+    wire.request_stream("m", b"", id="fourth")
+    assert [record.getMessage() for record in caplog.records] == [
+        "call third of 'old' is dropped: 2 are under way",
+        "call fourth of 'bob' is dropped: 2 are under way",
+    ]
+    answers = [packet.rpc_response.request_id for packet in await wire.wait_sent(4)]
+    assert sorted(filter(None, answers)) == ["first", "second"]
 
 
 async def test_an_unknown_stream_version_is_refused(room: rtc.Room, wire: Wire) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -282,6 +283,28 @@ async def test_garbage_from_the_server_is_skipped(server: SignalServer, peers: F
     await connection.update(participant("bob"))
     await recorder.until("participant_connected")
     assert room.isconnected()
+    await room.disconnect()
+
+
+async def test_candidates_without_end_are_skipped_and_told_once(
+    server: SignalServer, peers: FakePeers, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = rtc.Room()
+    recorder = Recorder(room)
+    await room.connect(server.url, "token")
+    connection = await server.connection()
+    for port in range(1000, 1300):
+        candidate = f"candidate:1 1 udp 1 127.0.0.1 {port} typ host"
+        await connection.send(
+            trickle=proto.TrickleRequest(
+                target=proto.SignalTarget.SUBSCRIBER, candidateInit=json.dumps({"candidate": candidate})
+            )
+        )
+    await connection.update(participant("bob"))
+    await recorder.until("participant_connected")
+    assert len(peers.subscriber.candidates) == 256
+    told = [r.getMessage() for r in caplog.records if "candidates" in r.getMessage()]
+    assert told == ["subscriber: the server has more than 256 candidates; the rest is skipped"]
     await room.disconnect()
 
 
