@@ -2,14 +2,20 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, INDEX_BITS, SWEEP_INTERVAL, Slot, Source};
+use super::{INDEX_BITS, Slot, Source};
 use crate::endpoint::{Opening, Protocol, Received, SocketEvent, Transmit};
 use crate::statistics::COUNTERS;
 use crate::syscalls::Epoll;
 use crate::tcp::Connection;
 use crate::worker::WorkerIo;
+
+const ACCEPTS_PER_TURN: usize = 16;
+/// How long a listener rests after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Connections are looked at for silence no more often than this.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Slot {
     pub(super) fn accept(&mut self, epoll: &Epoll, index: u32, now: Instant) {
@@ -94,7 +100,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn abort(&mut self, epoll: &Epoll, index: u32, reason: &str) {
+    fn abort(&mut self, epoll: &Epoll, index: u32, reason: &str) {
         let Some(connection) = self.connections.remove(&index) else {
             return;
         };
@@ -127,8 +133,35 @@ impl Slot {
         self.sweep_at = next.map(|at| at.max(now + SWEEP_INTERVAL));
     }
 
+    /// Send what goes over connections; how many datagrams that is.
+    pub(super) fn send_on_connections(&mut self, epoll: &Epoll, transmits: &[Transmit]) -> usize {
+        let mut routed = 0;
+        let mut written = Vec::new();
+        for transmit in transmits
+            .iter()
+            .filter(|transmit| transmit.protocol != Protocol::Udp)
+        {
+            let Some(index) = self.connection_for(transmit) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get_mut(&index) else {
+                continue;
+            };
+            routed += 1;
+            if let Err(reason) = connection.queue(&transmit.contents) {
+                self.abort(epoll, index, &reason);
+            } else if !written.contains(&index) {
+                written.push(index);
+            }
+        }
+        for index in written {
+            self.write(epoll, index);
+        }
+        routed
+    }
+
     /// The connection that a datagram goes over.
-    pub(super) fn connection_for(&self, transmit: &Transmit) -> Option<u32> {
+    fn connection_for(&self, transmit: &Transmit) -> Option<u32> {
         let opening = Opening {
             protocol: transmit.protocol,
             source: transmit.source,

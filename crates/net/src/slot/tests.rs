@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use super::*;
-use crate::endpoint::{Endpoint, TransmitQueue};
+use crate::endpoint::{Endpoint, Received, TransmitQueue};
 use crate::shared::SharedSockets;
 use crate::sockets::{Sockets, bind_tcp_all};
 use crate::syscalls::ReceiveBatch;
