@@ -1,16 +1,19 @@
-"""Two participants whose machine loses the address that their media goes over; run in a network namespace of its own."""
+"""Two participants whose machine loses the addresses that their media or data go over: `PROGRAM media` or `data`; run in a
+network namespace of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 
-from room_tools import Ear, Rooms, microphone, within
+from room_tools import Ear, Events, Rooms, microphone, within
 
 import greenroom
 from livekit import rtc
 
-LOST, KEPT, SERVER = "10.77.0.1", "10.77.0.2", "10.77.0.9"
+ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
+SERVER = "10.77.0.9"
 
 
 def ip(*words: str) -> None:
@@ -24,30 +27,57 @@ def address_of(room: rtc.Room) -> str:
     return str(link.peer.stats()["transport"]["local_candidate"]).rpartition(":")[0]
 
 
-async def main() -> None:
+def lose(address: str) -> None:
+    ip("address", "delete", f"{address}/32")
+
+
+async def media(rooms: Rooms) -> list[Events]:
+    (speaker, spoken), (listener, heard) = await rooms.join("speaker"), await rooms.join("listener")
+    async with microphone(speaker, 700):
+        track, *_ = await heard.wait("track_subscribed")
+        stream = rtc.AudioStream(track)
+        await Ear(stream).wait_for_tone(700)
+        lost = address_of(speaker)
+        assert address_of(listener) == lost
+        lose(lost)
+        while lost in (address_of(speaker), address_of(listener)):
+            await within(anext(stream))
+        await Ear(stream).wait_for_tone(700)
+        await stream.aclose()
+        await within(speaker.local_participant.publish_data("still here"))
+        await heard.wait("data_received")
+    return [spoken, heard]
+
+
+async def data(rooms: Rooms) -> list[Events]:
+    """One address goes, then that which is used instead."""
+    (writer, written), (_, heard) = await rooms.join("writer"), await rooms.join("reader")
+    count = 0
+    for _ in ADDRESSES:
+        for _ in range(20):
+            count += 1
+            await within(writer.local_participant.publish_data(str(count)))
+            await heard.wait("data_received", count=count)
+        if count < 20 * len(ADDRESSES):
+            lose(address_of(writer))
+    assert [int(packet.data) for (packet,) in heard.of("data_received")] == [*range(1, count + 1)]
+    return [written, heard]
+
+
+async def main(scene: str) -> None:
     async with greenroom.Server(host=SERVER, advertised_addresses=(SERVER,), tcp_port=None) as server:
         rooms = Rooms(server)
-        (speaker, spoken), (listener, heard) = await rooms.join("speaker"), await rooms.join("listener")
-        async with microphone(speaker, 700):
-            track, *_ = await heard.wait("track_subscribed")
-            stream = rtc.AudioStream(track)
-            await Ear(stream).wait_for_tone(700)
-            assert address_of(speaker) == address_of(listener) == LOST
-            ip("address", "delete", f"{LOST}/32")
-            while LOST in (address_of(speaker), address_of(listener)):
-                await within(anext(stream))
-            await Ear(stream).wait_for_tone(700)
-            await stream.aclose()
-            await within(speaker.local_participant.publish_data("still here"))
-            await heard.wait("data_received")
-            for events in (spoken, heard):
-                assert events.names("track_unsubscribed", "participant_disconnected", "disconnected") == []
+        for events in await {"media": media, "data": data}[scene](rooms):
+            bad = events.names(
+                "track_unsubscribed", "participant_disconnected", "reconnecting", "disconnected"
+            )
+            assert bad == []
         await rooms.leave()
 
 
-for address in (LOST, KEPT, SERVER):
+for address in (*ADDRESSES, SERVER):
     ip("address", "add", f"{address}/32")
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 for address in ("127.0.0.1/8", "::1/128"):
     subprocess.run(["ip", "address", "delete", address, "dev", "lo"], check=False, capture_output=True)
-asyncio.run(main())
+asyncio.run(main(sys.argv[1]))

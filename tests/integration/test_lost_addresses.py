@@ -1,4 +1,4 @@
-"""A machine that loses an address in the middle of a session."""
+"""A machine that loses addresses in the middle of a session."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _ALONE = ("unshare", "--map-root-user", "--net")
 """In a network namespace of its own: what is done to addresses there is done to nothing else."""
 
 
-def test_media_goes_on_over_another_address() -> None:
+@pytest.mark.parametrize("scene", ["media", "data"])
+def test_it_goes_on_over_another_address(scene: str) -> None:
     if subprocess.run(
         [*_ALONE, "ip", "link", "set", "lo", "up"], check=False, capture_output=True
     ).returncode:
         pytest.skip("network namespaces can't be made here")
     environment = os.environ | {"PYTHONPATH": str(_PROGRAM.parents[1])}
     done = subprocess.run(
-        [*_ALONE, sys.executable, _PROGRAM],
+        [*_ALONE, sys.executable, _PROGRAM, scene],
         env=environment,
         capture_output=True,
         text=True,

@@ -100,6 +100,15 @@ impl LocalCandidates {
         }
     }
 
+    /// Have every pair checked as if it were new; the one in use is used until another succeeds. TCP connections live as
+    /// long as they are seen to.
+    pub fn prove_anew(&self, rtc: &mut Rtc) {
+        for candidate in self.candidates.iter().filter(|candidate| !is_tcp(candidate)) {
+            rtc.direct_api().invalidate_candidate(candidate);
+            rtc.add_local_candidate(candidate.clone());
+        }
+    }
+
     fn remove_where(&mut self, rtc: &mut Rtc, gone: impl Fn(&Candidate) -> bool) {
         for candidate in self.candidates.iter().filter(|candidate| gone(candidate)) {
             rtc.direct_api().invalidate_candidate(candidate);

@@ -214,6 +214,11 @@ impl Peer {
         }
         self.connection.local.remove(&mut self.rtc, address);
         self.servers.remove_local(address);
+        // What was reached from other addresses, too, may have been so by ways that are gone.
+        if self.path.is_some_and(|(local, _)| local.ip() == address.ip()) {
+            self.connection.local.prove_anew(&mut self.rtc);
+            self.eager_checks.begin(now);
+        }
         for name in self.connection.local.remove_tcp(&mut self.rtc, address.ip()) {
             let ended = self.tcp.remove(name).into_iter();
             self.orders.extend(ended.map(|(source, destination)| {

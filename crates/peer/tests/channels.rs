@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{LEFT, Link, Pair, RIGHT};
+use common::{LEFT, Link, Pair, RIGHT, address, other_address};
 use greenroom_peer::{ChannelConfig, ChannelSender, PeerEvent, SendOutcome};
 
 fn open(pair: &mut Pair, label: &str, max_retransmits: Option<u16>) -> ChannelSender {
@@ -150,4 +150,37 @@ fn messages_of_every_size_arrive_whole() {
         .map(|(_, data)| data.len())
         .collect();
     assert_eq!(arrived, sizes);
+}
+
+#[test]
+fn a_lost_address_takes_its_routes_along() {
+    let mut pair = Pair::new(12);
+    let channel = open(&mut pair, "_reliable", None);
+    pair.exchange_candidates();
+    for side in [LEFT, RIGHT] {
+        pair.offer_address(side, other_address(side));
+    }
+    pair.exchange_descriptions();
+    let remote = |pair: &Pair| pair.peers[LEFT].statistics().transport.remote_candidate;
+    let say = |pair: &mut Pair, text: &str| {
+        assert!(send(pair, &channel, text.as_bytes()));
+        pair.run_for(Duration::from_millis(500));
+        let said = messages(pair, RIGHT).into_iter();
+        assert!(
+            said.map(|message| message.1).any(|data| data == text.as_bytes()),
+            "{text}"
+        );
+    };
+    pair.run_for(Duration::from_secs(10));
+    say(&mut pair, "before");
+    assert_eq!(remote(&pair), Some(address(RIGHT).to_string()));
+    // It led to the first address of the remote from all of ours.
+    pair.is_routed = |source, destination| {
+        let ends = [source, destination];
+        !ends.contains(&address(LEFT)) && !ends.contains(&address(RIGHT))
+    };
+    let now = pair.now;
+    pair.peers[LEFT].remove_local_address(address(LEFT), now);
+    say(&mut pair, "after");
+    assert_eq!(remote(&pair), Some(other_address(RIGHT).to_string()));
 }

@@ -31,9 +31,12 @@ struct Scene {
     client_deadline: Instant,
     server_address: SocketAddr,
     client_address: SocketAddr,
+    /// What the client sends to is always the server; nothing passes where this says so.
+    is_lost: fn(client_address: SocketAddr, contents: &[u8]) -> bool,
     protocol: Protocol,
-    to_server: VecDeque<(Instant, Vec<u8>)>,
-    to_client: VecDeque<(Instant, Vec<u8>)>,
+    /// With the client's address.
+    to_server: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
+    to_client: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     server_events: Vec<TransportEvent>,
     client_events: Vec<Event>,
 }
@@ -73,6 +76,7 @@ impl Scene {
             client_deadline: now,
             server_address,
             client_address,
+            is_lost: |_, _| false,
             protocol: roles.protocol,
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
@@ -125,9 +129,9 @@ impl Scene {
             self.server_events.push(event);
         }
         while let Some(transmit) = self.server.poll_transmit() {
-            assert_eq!(transmit.destination, self.client_address);
             assert_eq!(transmit.protocol, self.protocol);
-            self.to_client.push_back((self.now + DELAY, transmit.contents));
+            let (to, contents) = (transmit.destination, transmit.contents);
+            self.to_client.push_back((self.now + DELAY, to, contents));
         }
         loop {
             match self.client.poll_output().expect("client") {
@@ -136,8 +140,8 @@ impl Scene {
                     return;
                 }
                 Output::Transmit(transmit) => {
-                    self.to_server
-                        .push_back((self.now + DELAY, transmit.contents.to_vec()));
+                    let (from, contents) = (transmit.source, transmit.contents.to_vec());
+                    self.to_server.push_back((self.now + DELAY, from, contents));
                 }
                 Output::Event(event) => self.client_events.push(event),
             }
@@ -156,22 +160,26 @@ impl Scene {
             .expect("the client has a timer");
         self.now = self.now.max(next);
         while self.to_server.front().is_some_and(|packet| packet.0 <= self.now) {
-            let (_, contents) = self.to_server.pop_front().expect("packet");
-            self.feed_server(&contents);
+            let (_, from, contents) = self.to_server.pop_front().expect("packet");
+            if !(self.is_lost)(from, &contents) {
+                self.feed_server(from, &contents);
+            }
         }
         while self.to_client.front().is_some_and(|packet| packet.0 <= self.now) {
-            let (_, contents) = self.to_client.pop_front().expect("packet");
-            self.feed_client(&contents);
+            let (_, to, contents) = self.to_client.pop_front().expect("packet");
+            if !(self.is_lost)(to, &contents) {
+                self.feed_client(to, &contents);
+            }
         }
         self.server.handle_timeout(self.now);
         self.client.handle_input(Input::Timeout(self.now)).expect("time");
         self.drain();
     }
 
-    fn feed_server(&mut self, contents: &[u8]) {
+    fn feed_server(&mut self, from: SocketAddr, contents: &[u8]) {
         let received = Received {
             protocol: self.protocol,
-            source: self.client_address,
+            source: from,
             destination: self.server_address,
             contents,
         };
@@ -179,12 +187,12 @@ impl Scene {
             .handle_datagram(self.now, received, &mut BufferPool::default());
     }
 
-    fn feed_client(&mut self, contents: &[u8]) {
+    fn feed_client(&mut self, to: SocketAddr, contents: &[u8]) {
         let protocol = match self.protocol {
             Protocol::Udp => PeerProtocol::Udp,
             Protocol::Tcp => PeerProtocol::Tcp,
         };
-        let receive = Receive::new(protocol, self.server_address, self.client_address, contents);
+        let receive = Receive::new(protocol, self.server_address, to, contents);
         let input = Input::Receive(self.now, receive.expect("packet"));
         self.client.handle_input(input).expect("input");
         self.drain();
@@ -434,6 +442,79 @@ fn either_side_can_end_the_connection() {
         "{:?}",
         scene.client_events
     );
+}
+
+const FIRST_ADDRESS: &str = "10.0.0.2:6000";
+const SECOND_ADDRESS: &str = "10.0.1.2:6000";
+
+fn is_address(address: SocketAddr, text: &str) -> bool {
+    address == text.parse().expect("address")
+}
+
+#[test]
+fn a_client_that_loses_an_address_is_followed_to_its_other_one() {
+    type IsLost = fn(SocketAddr, &[u8]) -> bool;
+    let table: [(&str, bool, u64, IsLost); 2] = [
+        // str0m checks a pair every three seconds.
+        ("its next check nominates", false, 3_200, |address, _| {
+            is_address(address, FIRST_ADDRESS)
+        }),
+        ("data comes, but no check", true, 1_100, |address, contents| {
+            is_address(address, FIRST_ADDRESS) || contents[0] < 4
+        }),
+    ];
+    for (name, sends, within_ms, is_lost) in table {
+        let mut scene = Scene::new(USUAL);
+        let first = Candidate::host(scene.client_address, PeerProtocol::Udp).expect("candidate");
+        let second = Candidate::host(SECOND_ADDRESS.parse().expect("address"), PeerProtocol::Udp);
+        scene.client.add_local_candidate(second.expect("candidate"));
+        let channel = PeerChannelConfig {
+            label: "data".into(),
+            reliability: Reliability::Reliable,
+            ordered: true,
+            ..Default::default()
+        };
+        scene.client.direct_api().create_data_channel(channel);
+        scene.run_until(|scene| scene.client_channel("data").is_some());
+        let channel = scene.client_channel("data").expect("open");
+        scene.run_for(Duration::from_secs(10));
+        assert_eq!(
+            scene.server.selected_pair(),
+            Some((scene.server_address, scene.client_address))
+        );
+        scene.client.direct_api().invalidate_candidate(&first);
+        scene.is_lost = is_lost;
+        let limit = scene.now + Duration::from_millis(within_ms);
+        while scene.now < limit {
+            if sends {
+                let mut channel = scene.client.channel(channel).expect("channel");
+                channel.write(true, &[1]).expect("write");
+            }
+            scene.run_for(Duration::from_millis(50));
+        }
+        let (_, destination) = scene.server.selected_pair().expect("pair");
+        assert!(is_address(destination, SECOND_ADDRESS), "{name}: {destination}");
+    }
+}
+
+#[test]
+fn the_server_stays_with_the_best_of_several_nominated_pairs() {
+    let mut scene = Scene::new(USUAL);
+    let relay: SocketAddr = SECOND_ADDRESS.parse().expect("address");
+    let host = Candidate::host(scene.client_address, PeerProtocol::Udp).expect("candidate");
+    scene.client.direct_api().invalidate_candidate(&host);
+    let relayed = Candidate::relayed(relay, relay, PeerProtocol::Udp).expect("candidate");
+    scene.client.add_local_candidate(relayed);
+    scene.run_until(Scene::is_connected);
+    scene.run_for(Duration::from_secs(10));
+    scene.client.add_local_candidate(host);
+    scene.run_for(Duration::from_secs(4));
+    let best = Some((scene.server_address, scene.client_address));
+    assert_eq!(scene.server.selected_pair(), best);
+    for _ in 0..600 {
+        scene.run_for(Duration::from_millis(100));
+        assert_eq!(scene.server.selected_pair(), best);
+    }
 }
 
 /// Keeps the type in the public API honest: packets are plain values.

@@ -74,6 +74,8 @@ pub struct Pair {
     pub peers: [Peer; 2],
     pub events: [Vec<PeerEvent>; 2],
     pub link: Link,
+    /// Whether there is a way from the first address to the second.
+    pub is_routed: fn(SocketAddr, SocketAddr) -> bool,
     pub start: Instant,
     pub now: Instant,
     /// Datagrams sent by each.
@@ -152,6 +154,11 @@ pub fn address(side: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1 + side as u8], 5000 + side as u16))
 }
 
+/// One in another network of the same machine.
+pub fn other_address(side: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, 1 + side as u8], 5000 + side as u16))
+}
+
 pub fn new_peer(config: &PeerConfig, now: Instant) -> Peer {
     Peer::new(config, Arc::new(Inline), Arc::new(|| {}), now).unwrap()
 }
@@ -168,6 +175,7 @@ impl Pair {
             peers: configs.map(|config| new_peer(&config, start)),
             events: [vec![], vec![]],
             link: Link::default(),
+            is_routed: |_, _| true,
             start,
             now: start,
             sent: [0, 0],
@@ -203,14 +211,20 @@ impl Pair {
     }
 
     pub fn exchange_candidates(&mut self) {
-        let now = self.now;
         for side in [LEFT, RIGHT] {
-            let line = self.peers[side]
-                .add_local_address(address(side), now)
-                .unwrap()
-                .unwrap();
-            self.peers[1 - side].add_remote_candidate(&line, now).unwrap();
+            self.offer_address(side, address(side));
         }
+    }
+
+    /// One side has this address and tells the other.
+    pub fn offer_address(&mut self, side: usize, address: SocketAddr) {
+        let line = self.peers[side]
+            .add_local_address(address, self.now)
+            .unwrap()
+            .unwrap();
+        self.peers[1 - side]
+            .add_remote_candidate(&line, self.now)
+            .unwrap();
     }
 
     pub fn exchange_descriptions(&mut self) {
@@ -313,7 +327,8 @@ impl Pair {
                 contents,
                 ..
             } = flight.transmit;
-            if destination == address(flight.to) {
+            let is_there = [address(flight.to), other_address(flight.to)].contains(&destination);
+            if is_there && (self.is_routed)(source, destination) {
                 self.peers[flight.to].handle_datagram(at, source, destination, &contents);
             }
         } else {

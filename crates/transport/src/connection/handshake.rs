@@ -11,6 +11,14 @@ use crate::srtp;
 use crate::statistics::TransportStatistics;
 use crate::types::{Received, Transmit, TransportEvent};
 
+/// What DTLS has said at once.
+#[derive(Default)]
+struct Said {
+    connected: bool,
+    data: bool,
+    closed: bool,
+}
+
 impl Transport {
     pub(super) fn check_open(&self) -> Result<()> {
         match &self.over {
@@ -101,34 +109,31 @@ impl Transport {
         };
         let result = dtls.handle_packet(self.last_now, received.contents);
         self.statistics.rejected_dtls_packets += u64::from(result == Ok(false));
-        self.after_dtls(result.map(drop));
+        if self.after_dtls(result.map(drop)) {
+            self.ice.heard(self.last_now, received);
+        }
     }
 
-    /// Takes what DTLS has to send and to say; its errors end the connection.
-    pub(super) fn after_dtls(&mut self, result: std::result::Result<(), String>) {
-        if let Err(reason) = result {
-            return self.fail(format!("DTLS failed: {reason}"));
-        }
-        let mut connected = false;
-        let mut closed = false;
-        let polled = self.drain_dtls(&mut connected, &mut closed);
-        if let Err(reason) = polled {
-            return self.fail(format!("DTLS failed: {reason}"));
-        }
-        if connected && !self.is_secure {
+    /// Takes what DTLS has to send and to say; its errors end the connection. Whether there was data of the peer.
+    pub(super) fn after_dtls(&mut self, result: std::result::Result<(), String>) -> bool {
+        let said = match result.and_then(|()| self.drain_dtls()) {
+            Ok(said) => said,
+            Err(reason) => {
+                self.fail(format!("DTLS failed: {reason}"));
+                return false;
+            }
+        };
+        if said.connected && !self.is_secure {
             self.is_secure = true;
             self.events.push_back(TransportEvent::Connected);
         }
-        if closed {
+        if said.closed {
             self.end("closed by the peer".to_owned());
         }
+        said.data
     }
 
-    pub(super) fn drain_dtls(
-        &mut self,
-        connected: &mut bool,
-        closed: &mut bool,
-    ) -> std::result::Result<(), String> {
+    fn drain_dtls(&mut self) -> std::result::Result<Said, String> {
         let Transport {
             dtls,
             ice,
@@ -141,14 +146,18 @@ impl Transport {
             last_now,
             ..
         } = self;
+        let mut said = Said::default();
         let Some(dtls) = dtls else {
-            return Ok(());
+            return Ok(said);
         };
         let is_active = dtls.is_active();
         let mut failure = None;
         dtls.poll(&mut |output| match output {
             DtlsOutput::Packet(packet) => send_dtls(packet, ice, held, transmits, statistics),
-            DtlsOutput::Data(data) => sctp.handle_packet(*last_now, data),
+            DtlsOutput::Data(data) => {
+                sctp.handle_packet(*last_now, data);
+                said.data = true;
+            }
             DtlsOutput::Keys(profile, material) => {
                 match srtp::from_keying_material(profile, material, is_active) {
                     Ok((outgoing, incoming)) => {
@@ -160,11 +169,11 @@ impl Transport {
             // At once: the same packet may already carry the peer's first SCTP packet.
             DtlsOutput::Connected => {
                 sctp.start(is_active);
-                *connected = true;
+                said.connected = true;
             }
-            DtlsOutput::CloseNotify => *closed = true,
+            DtlsOutput::CloseNotify => said.closed = true,
         })?;
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(said), Err)
     }
 
     pub(super) fn fail(&mut self, reason: String) {

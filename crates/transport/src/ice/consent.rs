@@ -22,18 +22,26 @@ const CHECKING_FOR_AT_MOST: Duration = Duration::from_secs(30);
 impl Ice {
     pub(super) fn collect_paths(&mut self, now: Instant) {
         if let Some(path) = self.previous.as_mut().and_then(nominated) {
-            self.take_path(path, now);
+            self.take_chosen(path, now);
         }
         if let Some(path) = nominated(&mut self.current) {
-            self.take_path(path, now);
+            self.take_chosen(path, now);
             self.previous = None;
+        }
+    }
+
+    /// What an agent has chosen. One that gives a pair up turns to the best that worked once, though the peer may be gone
+    /// from there, and followed elsewhere.
+    fn take_chosen(&mut self, path: Path, now: Instant) {
+        if self.follower.is_alive(&path, now) {
+            self.take_path(path, now);
         }
     }
 
     fn take_path(&mut self, path: Path, now: Instant) {
         log::debug!("ICE path is now {path:?}");
-        self.path = Some(path);
-        self.follower.chosen(path, now);
+        let previous = self.path.replace(path);
+        self.follower.chosen(path, previous, now);
         self.last_consent = Some(now);
         self.checking_since = None;
         self.state = IceState::Connected;

@@ -14,8 +14,8 @@ use crate::types::Received;
 const MAX_OTHERS: usize = 16;
 /// An address that was there when the path was chosen, or that is not nominated, takes over after this silence.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// One that media comes from, after this.
-const SILENT_BESIDE_MEDIA_AFTER: Duration = Duration::from_secs(1);
+/// One that media or data come from, after this.
+const SILENT_BESIDE_TRAFFIC_AFTER: Duration = Duration::from_secs(1);
 
 /// What an authentic packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,18 +25,29 @@ pub(super) enum Sign {
     },
     /// The answer to a check of ours.
     Answer,
-    /// RTP or RTCP: what the peer sends goes this way.
-    Media,
+    /// RTP, RTCP or data: what the peer sends goes this way.
+    Traffic,
 }
 
 /// An address of the peer that packets don't go to.
 #[derive(Debug)]
 struct Other {
     path: Path,
-    /// First heard after the path was chosen; or, where the path was heard meanwhile, since then.
+    heard_at: Instant,
+    /// First heard, or nominated, after the path was chosen; or, where the path was heard meanwhile, since then.
     new_since: Option<Instant>,
     is_nominated: bool,
     is_reached: bool,
+}
+
+impl Other {
+    /// The peer wants this one. If it did not before, that is as good as a new address.
+    fn nominate(&mut self, now: Instant) {
+        if !self.is_nominated {
+            self.is_nominated = true;
+            self.new_since.get_or_insert(now);
+        }
+    }
 }
 
 /// The addresses that the peer was heard from.
@@ -52,12 +63,34 @@ impl Follower {
         self.path_heard_at = Some(now);
     }
 
-    /// Packets go elsewhere now; whoever is known is new no more.
-    pub(super) fn chosen(&mut self, path: Path, now: Instant) {
-        self.path_heard_at = Some(now);
+    /// Packets go elsewhere now; whoever is known is new no more. Nor is where they went before: a peer that has once
+    /// nominated a pair may go on saying so in every check of it.
+    pub(super) fn chosen(&mut self, path: Path, previous: Option<Path>, now: Instant) {
+        let previous_heard_at = self.path_heard_at.replace(now);
+        if let Some(previous) = previous {
+            self.remember(Other {
+                path: previous,
+                heard_at: previous_heard_at.unwrap_or(now),
+                new_since: None,
+                is_nominated: true,
+                is_reached: true,
+            });
+        }
         self.others
             .retain(|other| !other.path.is_peer(path.protocol, path.destination));
         self.others.iter_mut().for_each(|other| other.new_since = None);
+    }
+
+    /// Whether a path may be taken: not one that is silent beside one that is not.
+    pub(super) fn is_alive(&self, path: &Path, now: Instant) -> bool {
+        let is_silent = |heard_at| now.saturating_duration_since(heard_at) >= SILENT_AFTER;
+        let is_it = |other: &&Other| other.path.is_peer(path.protocol, path.destination);
+        self.path_heard_at.is_none_or(is_silent)
+            || !self
+                .others
+                .iter()
+                .find(is_it)
+                .is_some_and(|other| is_silent(other.heard_at))
     }
 
     /// An authentic packet from elsewhere; the path to take from now on, if it shows one.
@@ -70,10 +103,12 @@ impl Follower {
     ) -> Option<Path> {
         let path_heard_at = self.path_heard_at;
         let other = self.other(now, received, has_path);
+        other.heard_at = now;
         match sign {
-            Sign::Request { nominates } => other.is_nominated |= nominates,
+            Sign::Request { nominates: true } => other.nominate(now),
+            Sign::Request { nominates: false } => {}
             Sign::Answer => other.is_reached = true,
-            Sign::Media => {}
+            Sign::Traffic => {}
         }
         let heard_at = path_heard_at?;
         let is_silent_since = match &mut other.new_since {
@@ -84,7 +119,7 @@ impl Follower {
             since => since.is_some(),
         };
         let limit = match sign {
-            Sign::Media => SILENT_BESIDE_MEDIA_AFTER,
+            Sign::Traffic => SILENT_BESIDE_TRAFFIC_AFTER,
             Sign::Request { .. } | Sign::Answer => SILENT_AFTER,
         };
         let is_silent = now.saturating_duration_since(heard_at) >= limit;
@@ -96,22 +131,27 @@ impl Follower {
     fn other(&mut self, now: Instant, received: &Received<'_>, has_path: bool) -> &mut Other {
         let is_it = |other: &Other| other.path.is_peer(received.protocol, received.source);
         let index = self.others.iter().position(is_it).unwrap_or_else(|| {
-            if self.others.len() >= MAX_OTHERS {
-                self.others.pop_front();
-            }
-            self.others.push_back(Other {
+            self.remember(Other {
                 path: Path {
                     protocol: received.protocol,
                     source: received.destination,
                     destination: received.source,
                 },
+                heard_at: now,
                 new_since: has_path.then_some(now),
                 is_nominated: false,
                 is_reached: false,
-            });
-            self.others.len() - 1
+            })
         });
         &mut self.others[index]
+    }
+
+    fn remember(&mut self, other: Other) -> usize {
+        if self.others.len() >= MAX_OTHERS {
+            self.others.pop_front();
+        }
+        self.others.push_back(other);
+        self.others.len() - 1
     }
 }
 
@@ -151,7 +191,7 @@ mod tests {
     fn followed(story: Story<'_>) -> Option<u64> {
         let begin = Instant::now();
         let mut follower = Follower::default();
-        follower.chosen(path(OLD), begin);
+        follower.chosen(path(OLD), None, begin);
         for (at_ms, happening) in story {
             let now = begin + Duration::from_millis(*at_ms);
             let Some((peer, sign)) = happening else {
@@ -228,7 +268,7 @@ mod tests {
         for sign in [NOMINATION, Sign::Answer] {
             assert_eq!(follower.heard_other(begin, &received, sign, false), None);
         }
-        follower.chosen(path(OLD), begin);
+        follower.chosen(path(OLD), None, begin);
         let soon = begin + Duration::from_secs(3);
         assert_eq!(follower.heard_other(soon, &received, NOMINATION, true), None);
         let late = begin + SILENT_AFTER;
@@ -239,30 +279,83 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_known_takes_over_soon_when_media_comes_from_it() {
+    fn an_address_that_was_known_takes_over_soon_when_traffic_comes_from_it() {
         let begin = Instant::now();
         let mut follower = Follower::default();
         let other = path(NEW);
         let received = from(&other);
         follower.heard_other(begin, &received, NOMINATION, false);
-        follower.chosen(path(OLD), begin);
-        let late = begin + SILENT_BESIDE_MEDIA_AFTER;
+        follower.chosen(path(OLD), None, begin);
+        let late = begin + SILENT_BESIDE_TRAFFIC_AFTER;
         assert_eq!(
-            follower.heard_other(late, &received, Sign::Media, true),
+            follower.heard_other(late, &received, Sign::Traffic, true),
             None,
             "nothing proves that it is reached"
         );
         follower.heard_other(late, &received, Sign::Answer, true);
         let soon = late - Duration::from_millis(1);
         assert_eq!(
-            follower.heard_other(soon, &received, Sign::Media, true),
+            follower.heard_other(soon, &received, Sign::Traffic, true),
             None,
             "the path was heard just now"
         );
         assert_eq!(
-            follower.heard_other(late, &received, Sign::Media, true),
+            follower.heard_other(late, &received, Sign::Traffic, true),
             Some(other)
         );
+    }
+
+    #[test]
+    fn an_address_that_was_known_takes_over_at_once_when_it_is_nominated() {
+        let begin = Instant::now();
+        let mut follower = Follower::default();
+        let other = path(NEW);
+        let received = from(&other);
+        for sign in [CHECK, Sign::Answer] {
+            follower.heard_other(begin, &received, sign, false);
+        }
+        follower.chosen(path(OLD), None, begin);
+        let soon = begin + Duration::from_millis(50);
+        assert_eq!(follower.heard_other(soon, &received, CHECK, true), None);
+        assert_eq!(
+            follower.heard_other(soon, &received, NOMINATION, true),
+            Some(other)
+        );
+    }
+
+    #[test]
+    fn a_path_that_was_left_is_not_new_when_it_is_nominated_again() {
+        let begin = Instant::now();
+        let mut follower = Follower::default();
+        let left = path(OLD);
+        follower.chosen(left, None, begin);
+        follower.chosen(path(NEW), Some(left), begin);
+        let received = from(&left);
+        let soon = begin + Duration::from_millis(50);
+        for sign in [NOMINATION, Sign::Answer, Sign::Traffic] {
+            assert_eq!(follower.heard_other(soon, &received, sign, true), None);
+        }
+        let late = begin + SILENT_BESIDE_TRAFFIC_AFTER;
+        assert_eq!(
+            follower.heard_other(late, &received, Sign::Traffic, true),
+            Some(left)
+        );
+    }
+
+    #[test]
+    fn a_silent_path_is_not_taken_beside_one_that_is_alive() {
+        let begin = Instant::now();
+        let mut follower = Follower::default();
+        assert!(follower.is_alive(&path(OLD), begin), "nothing is known");
+        follower.chosen(path(OLD), None, begin);
+        follower.chosen(path(NEW), Some(path(OLD)), begin);
+        let late = begin + SILENT_AFTER;
+        assert!(follower.is_alive(&path(OLD), late), "both are silent");
+        follower.heard_path(late);
+        assert!(!follower.is_alive(&path(OLD), late));
+        assert!(follower.is_alive(&path(NEW), late), "it is the path");
+        follower.heard_other(late, &from(&path(OLD)), Sign::Answer, true);
+        assert!(follower.is_alive(&path(OLD), late), "it was heard");
     }
 
     #[test]
