@@ -105,6 +105,8 @@ CONNECTED: Final[int]
 """None: ICE and DTLS are up (again, after an ICE restart)."""
 LOCAL_CANDIDATE: Final[int]
 """str: a `candidate:…` line of this Peer's that was found after `gather` had returned; the remote is to be told."""
+ADDRESSES_CHANGED: Final[int]
+"""str: the addresses of this machine's interfaces that are up, as they are now, with spaces between; of a Peer that has gathered."""
 FAILED: Final[int]
 """str: why this connection can't go on; it is closed. Sent once."""
 CHANNEL_OPEN: Final[int]

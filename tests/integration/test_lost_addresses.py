@@ -14,7 +14,7 @@ _ALONE = ("unshare", "--map-root-user", "--net")
 """In a network namespace of its own: what is done to addresses there is done to nothing else."""
 
 
-@pytest.mark.parametrize("scene", ["media", "data"])
+@pytest.mark.parametrize("scene", ["media", "data", "signalling"])
 def test_it_goes_on_over_another_address(scene: str) -> None:
     if subprocess.run(
         [*_ALONE, "ip", "link", "set", "lo", "up"], check=False, capture_output=True

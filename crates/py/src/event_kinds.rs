@@ -28,6 +28,7 @@ event_kinds! {
     LOCAL_CANDIDATE = 16,
     ENCRYPTION_STATE = 17,
     DOWN_TRACK_PAUSED = 18,
+    ADDRESSES_CHANGED = 19,
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -112,6 +112,12 @@ impl Endpoint for PeerEndpoint {
     }
 
     fn handle_socket(&mut self, now: Instant, event: SocketEvent) {
+        if let SocketEvent::Addresses(addresses) = &event {
+            let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let payload = Payload::Text(all.join(" "));
+            self.port
+                .push(self.handle, event_kinds::ADDRESSES_CHANGED, payload);
+        }
         for line in self.sockets.handle(&mut self.peer, event, now) {
             self.push(PeerEvent::LocalCandidate(line));
         }

@@ -40,6 +40,8 @@ class Hooks:
     """(which connection, why)"""
     on_ice_state: Callable[[str, str], None]
     """(which connection, state)"""
+    on_addresses: Callable[[frozenset[str]], None]
+    """Those of this machine have changed, to these."""
     on_started: StartedCallback
     on_stopped: StoppedCallback
 
@@ -115,6 +117,7 @@ class DualConnections(Connections):
             on_message=hooks.on_message,
             on_failed=lambda why: hooks.on_failed("publisher", why),
             on_ice_state=lambda state: hooks.on_ice_state("publisher", state),
+            on_addresses=hooks.on_addresses,
         )
         self.subscriber = Subscriber(
             network=network,
@@ -180,6 +183,7 @@ class SingleConnection(Connections):
             on_message=hooks.on_message,
             on_failed=lambda why: hooks.on_failed("peer", why),
             on_ice_state=lambda state: hooks.on_ice_state("peer", state),
+            on_addresses=hooks.on_addresses,
             on_answer=self._bind,
             profile=BOTH_WAYS,
         )

@@ -45,11 +45,13 @@ class PeerLink:
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
         on_ice_state: Callable[[str], None] = lambda state: None,
+        on_addresses: Callable[[frozenset[str]], None] = lambda addresses: None,
     ) -> None:
         self.name = name
         self._on_message = on_message
         self._on_failed = on_failed
         self._on_ice_state = on_ice_state
+        self._on_addresses = on_addresses
         loop = asyncio.get_running_loop()
         self._port = LoopEventPort.of(loop)
         self.peer = _engine.Peer(
@@ -333,6 +335,9 @@ class PeerLink:
         self._wake_up_waiters()
         self._on_ice_state(state)
 
+    def _addresses_changed(self, addresses: str) -> None:
+        self._on_addresses(frozenset(addresses.split()))
+
     def _channel_open(self, payload: tuple[int, str]) -> None:
         channel, label = payload
         self._labels[channel] = label
@@ -355,6 +360,7 @@ _HANDLERS: dict[int, Callable[[PeerLink, Any], None]] = {
     _engine.ICE_STATE: PeerLink._ice_state,
     _engine.CONNECTED: PeerLink._connected,
     _engine.LOCAL_CANDIDATE: PeerLink._local_candidate,
+    _engine.ADDRESSES_CHANGED: PeerLink._addresses_changed,
     _engine.FAILED: PeerLink._failed,
     _engine.CHANNEL_OPEN: PeerLink._channel_open,
     _engine.CHANNEL_MESSAGE: PeerLink._channel_message,

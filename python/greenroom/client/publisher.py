@@ -66,6 +66,7 @@ class Publisher:
         on_message: Callable[[str, bytes], None],
         on_failed: Callable[[str], None],
         on_ice_state: Callable[[str], None] = lambda state: None,
+        on_addresses: Callable[[frozenset[str]], None] = lambda addresses: None,
         on_answer: AnswerCallback = lambda description, answer: None,
         profile: MediaProfile = PUBLISHING,
     ) -> None:
@@ -78,6 +79,7 @@ class Publisher:
             on_message=on_message,
             on_failed=on_failed,
             on_ice_state=on_ice_state,
+            on_addresses=on_addresses,
         )
         self.channels = {
             RELIABLE: self.link.open_channel(RELIABLE),

@@ -101,6 +101,7 @@ class Session:
             on_message=self._on_data,
             on_failed=self._on_media_failed,
             on_ice_state=self._on_ice_state,
+            on_addresses=self._on_addresses,
             on_started=lambda *what: self.gate.pass_through(self.media.started, *what),
             on_stopped=lambda *what: self.gate.pass_through(self.media.stopped, *what),
         )
@@ -235,6 +236,10 @@ class Session:
             if state == "disconnected":
                 self.sender.forget_acknowledged()
             self.reconnector.media_state(which, state)
+
+    def _on_addresses(self, addresses: frozenset[str]) -> None:
+        if self._joined_room and self.signal is not None:
+            self.signal.addresses_changed(addresses)
 
     def ended_by_server(self, leave: proto.LeaveRequest) -> None:
         """A `leave` message: the session is over, or goes on elsewhere."""

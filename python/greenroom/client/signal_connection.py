@@ -8,7 +8,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import aiohttp
@@ -20,6 +20,7 @@ from greenroom.signalling.url import validate_url
 from .errors import ConnectError, MalformedTokenError, ServerUnreachableError, SignalLostError, TlsError
 from .http_route import HttpRoute, without_credentials
 from .refusals import refusal_error
+from .stranded import is_stranded
 from .unconfirmed import Unconfirmed
 from .waiting import loop_time, run_within
 
@@ -48,6 +49,8 @@ class SignalConnection:
         self._ping_timer: asyncio.TimerHandle | None = None
         self._last_received_s = loop_time()
         self._closing = False
+        self._is_deaf = False
+        """Nothing gets to the other end, as far as is known: no goodbye is waited for."""
         self._last_ping_ms = 0
         self.unconfirmed = Unconfirmed()
         """Requests that the server may not have got."""
@@ -125,7 +128,7 @@ class SignalConnection:
         def tick() -> None:
             silent_s = loop_time() - self._last_received_s
             if timeout_s and silent_s > timeout_s:
-                self._closed(f"nothing from the server for {silent_s:.0f} s")
+                self._lost(f"nothing from the server for {silent_s:.0f} s")
                 return
             self._last_ping_ms = max(int(time.time() * 1000), self._last_ping_ms + 1)
             self.send("ping_req", proto.Ping(timestamp=self._last_ping_ms, rtt=self.round_trip_time_ms))
@@ -144,6 +147,13 @@ class SignalConnection:
             self.unconfirmed.sent(kind, message)
         except asyncio.QueueFull:
             self._closed(f"{_MAX_UNSENT} signal messages wait for a server that takes none")
+
+    def addresses_changed(self, present: Collection[str]) -> None:
+        """This machine has these addresses now. Without the one that this goes from, and with another to reach the server
+        from, nothing is to be waited for: it closes. A network that is away for a moment may come back with the address."""
+        ours, theirs = (self._websocket.get_extra_info(name) for name in ("sockname", "peername"))
+        if not self._closing and is_stranded(ours, theirs, present):
+            self._lost(f"this machine has lost the address {ours[0]} that it goes from")
 
     @property
     def is_open(self) -> bool:
@@ -175,7 +185,8 @@ class SignalConnection:
             try:
                 # The reader ends by itself here. Cancelled before, it would keep this from waiting for the server's
                 # close frame: the connection would be reset, and our last messages lost with it.
-                await self._websocket.close()
+                if not self._is_deaf:
+                    await self._websocket.close()
             finally:
                 for task in self._tasks:
                     task.cancel()
@@ -217,6 +228,10 @@ class SignalConnection:
                 await self._websocket.send_bytes(frame)
         except (aiohttp.ClientError, OSError) as error:
             self._closed(f"writing to the signal connection failed: {error}")
+
+    def _lost(self, why: str) -> None:
+        self._is_deaf = True
+        self._closed(why)
 
     def _closed(self, why: str) -> None:
         on_closed, self._on_closed = self._on_closed, None

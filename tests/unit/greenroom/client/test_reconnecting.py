@@ -96,6 +96,21 @@ async def test_a_lost_signal_connection_is_resumed(
     assert room.connection_state == rtc.ConnectionState.CONN_CONNECTED
 
 
+async def test_a_signal_connection_whose_address_is_gone_is_resumed_at_once(
+    joined: Joined, server: SignalServer, peers: FakePeers
+) -> None:
+    _, recorder, connection = joined
+    # What others there are says nothing, as long as the one it goes from is there.
+    peers.publisher.fire(_engine.ADDRESSES_CHANGED, "192.0.2.1 127.0.0.1")
+    await connection.send(refresh_token="newer")
+    await recorder.until("token_refreshed")
+    assert recorder.events == [("token_refreshed",)]
+    peers.publisher.fire(_engine.ADDRESSES_CHANGED, "192.0.2.1")
+    await recorder.until("reconnected")
+    resumed = await server.connection()
+    assert (resumed.request.query["reconnect"], resumed.request.query["sid"]) == ("1", "PA_me")
+
+
 async def test_the_state_is_reconnecting_until_media_flows_again(
     joined: Joined, server: SignalServer, peers: FakePeers
 ) -> None:
