@@ -1,12 +1,18 @@
-"""Two participants whose machine loses the addresses that they go over: `PROGRAM media`, `data` or `signalling`; run in a
-network namespace of its own."""
+"""Two participants whose machine loses the addresses that they go over: `PROGRAM SCENE LOG`, with the log of a livekit-server
+to run, or without for the embedded server; in a network namespace of its own (`run_alone`)."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import pytest
 from room_tools import Ear, Events, Rooms, microphone, within
 
 import greenroom
@@ -25,6 +31,15 @@ def address_of(room: rtc.Room) -> str:
     assert room._session is not None
     (link,) = room._session.connections.links
     return str(link.peer.stats()["transport"]["local_candidate"]).rpartition(":")[0]
+
+
+def prepare() -> None:
+    """These addresses and no others."""
+    for address in (*ADDRESSES, SERVER):
+        ip("address", "add", f"{address}/32")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for address in ("127.0.0.1/8", "::1/128"):
+        subprocess.run(["ip", "address", "delete", address, "dev", "lo"], check=False, capture_output=True)
 
 
 def route(verb: str, *words: str) -> None:
@@ -90,17 +105,47 @@ async def signalling(rooms: Rooms) -> list[Events]:
     return [written, heard]
 
 
-async def main(scene: str) -> None:
-    async with greenroom.Server(host=SERVER, advertised_addresses=(SERVER,), tcp_port=None) as server:
+SCENES = {scene.__name__: scene for scene in (media, data, signalling)}
+
+
+@asynccontextmanager
+async def room_server(log: str | None) -> AsyncIterator[Any]:
+    if log is None:
+        async with greenroom.Server(host=SERVER, advertised_addresses=(SERVER,), tcp_port=None) as server:
+            yield server
+        return
+    from interop.servers import livekit_server
+
+    with livekit_server(Path(log), rtc=f"  ips: {{includes: [{SERVER}/32]}}", address=SERVER) as real:
+        yield real
+
+
+async def main(scene: str, log: str | None = None) -> None:
+    async with room_server(log) as server:
         rooms = Rooms(server)
-        for events in await {"media": media, "data": data, "signalling": signalling}[scene](rooms):
+        for events in await SCENES[scene](rooms):
             assert events.names("track_unsubscribed", "participant_disconnected", "disconnected") == []
         await rooms.leave()
 
 
-for address in (*ADDRESSES, SERVER):
-    ip("address", "add", f"{address}/32")
-subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-for address in ("127.0.0.1/8", "::1/128"):
-    subprocess.run(["ip", "address", "delete", address, "dev", "lo"], check=False, capture_output=True)
-asyncio.run(main(sys.argv[1]))
+def run_alone(*arguments: str | Path) -> None:
+    """This program in a network namespace of its own: what is done to addresses there is done to nothing else. Skips the
+    test where none can be made."""
+    alone = ("unshare", "--map-root-user", "--net")
+    made = subprocess.run([*alone, "ip", "link", "set", "lo", "up"], check=False, capture_output=True)
+    if made.returncode:
+        pytest.skip("network namespaces can't be made here")
+    done = subprocess.run(
+        [*alone, sys.executable, __file__, *arguments],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    prepare()
+    asyncio.run(main(*sys.argv[1:]))
