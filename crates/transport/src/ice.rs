@@ -233,7 +233,8 @@ impl Ice {
         is_accepted
     }
 
-    /// An authentic packet of media or data: the path is alive, if it came over it. From elsewhere it says where the peer's path is now.
+    /// An authentic packet of media or data: the path is alive, if it came over it. From elsewhere it says where the peer's
+    /// path is now.
     pub(crate) fn heard(&mut self, now: Instant, received: &Received<'_>) {
         match &self.path {
             Some(path) if path.is_peer(received.protocol, received.source) => self.follower.heard_path(now),

@@ -31,7 +31,7 @@ struct Scene {
     client_deadline: Instant,
     server_address: SocketAddr,
     client_address: SocketAddr,
-    /// What the client sends to is always the server; nothing passes where this says so.
+    /// Whether a packet from or to this address of the client is lost.
     is_lost: fn(client_address: SocketAddr, contents: &[u8]) -> bool,
     protocol: Protocol,
     /// With the client's address.
