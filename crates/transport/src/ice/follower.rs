@@ -259,68 +259,62 @@ mod tests {
         }
     }
 
+    /// An address that was heard before another one was chosen as the path.
+    struct Known {
+        follower: Follower,
+        chosen_at: Instant,
+    }
+
+    impl Known {
+        fn by(signs: &[Sign]) -> Known {
+            let chosen_at = Instant::now();
+            let mut follower = Follower::default();
+            for sign in signs {
+                let followed = follower.heard_other(chosen_at, &from(&path(NEW)), *sign, false);
+                assert_eq!(followed, None);
+            }
+            follower.chosen(path(OLD), None, chosen_at);
+            Known { follower, chosen_at }
+        }
+
+        fn hear(&mut self, after: Duration, sign: Sign) -> Option<Path> {
+            let at = self.chosen_at + after;
+            self.follower.heard_other(at, &from(&path(NEW)), sign, true)
+        }
+    }
+
     #[test]
     fn an_address_that_was_known_before_the_choice_does_not_take_over_at_once() {
-        let begin = Instant::now();
-        let mut follower = Follower::default();
-        let other = path(NEW);
-        let received = from(&other);
-        for sign in [NOMINATION, Sign::Answer] {
-            assert_eq!(follower.heard_other(begin, &received, sign, false), None);
-        }
-        follower.chosen(path(OLD), None, begin);
-        let soon = begin + Duration::from_secs(3);
-        assert_eq!(follower.heard_other(soon, &received, NOMINATION, true), None);
-        let late = begin + SILENT_AFTER;
-        assert_eq!(
-            follower.heard_other(late, &received, NOMINATION, true),
-            Some(other)
-        );
+        let mut known = Known::by(&[NOMINATION, Sign::Answer]);
+        assert_eq!(known.hear(Duration::from_secs(3), NOMINATION), None);
+        assert_eq!(known.hear(SILENT_AFTER, NOMINATION), Some(path(NEW)));
     }
 
     #[test]
     fn an_address_that_was_known_takes_over_soon_when_traffic_comes_from_it() {
-        let begin = Instant::now();
-        let mut follower = Follower::default();
-        let other = path(NEW);
-        let received = from(&other);
-        follower.heard_other(begin, &received, NOMINATION, false);
-        follower.chosen(path(OLD), None, begin);
-        let late = begin + SILENT_BESIDE_TRAFFIC_AFTER;
+        let mut known = Known::by(&[NOMINATION]);
+        let late = SILENT_BESIDE_TRAFFIC_AFTER;
         assert_eq!(
-            follower.heard_other(late, &received, Sign::Traffic, true),
+            known.hear(late, Sign::Traffic),
             None,
             "nothing proves that it is reached"
         );
-        follower.heard_other(late, &received, Sign::Answer, true);
+        known.hear(late, Sign::Answer);
         let soon = late - Duration::from_millis(1);
         assert_eq!(
-            follower.heard_other(soon, &received, Sign::Traffic, true),
+            known.hear(soon, Sign::Traffic),
             None,
             "the path was heard just now"
         );
-        assert_eq!(
-            follower.heard_other(late, &received, Sign::Traffic, true),
-            Some(other)
-        );
+        assert_eq!(known.hear(late, Sign::Traffic), Some(path(NEW)));
     }
 
     #[test]
     fn an_address_that_was_known_takes_over_at_once_when_it_is_nominated() {
-        let begin = Instant::now();
-        let mut follower = Follower::default();
-        let other = path(NEW);
-        let received = from(&other);
-        for sign in [CHECK, Sign::Answer] {
-            follower.heard_other(begin, &received, sign, false);
-        }
-        follower.chosen(path(OLD), None, begin);
-        let soon = begin + Duration::from_millis(50);
-        assert_eq!(follower.heard_other(soon, &received, CHECK, true), None);
-        assert_eq!(
-            follower.heard_other(soon, &received, NOMINATION, true),
-            Some(other)
-        );
+        let mut known = Known::by(&[CHECK, Sign::Answer]);
+        let soon = Duration::from_millis(50);
+        assert_eq!(known.hear(soon, CHECK), None);
+        assert_eq!(known.hear(soon, NOMINATION), Some(path(NEW)));
     }
 
     #[test]
